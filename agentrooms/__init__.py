@@ -1,0 +1,3 @@
+"""Agentrooms."""
+
+__version__ = "0.1.0"

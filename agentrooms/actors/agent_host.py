@@ -1,0 +1,76 @@
+"""An agent host: decides for the agents placed with it, one call a round for all of them.
+
+Its state is a fold of the room's events; a rebuilt host has read the log again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from agentrooms.actors.messages import Acts, Decide, Message
+from agentrooms.actors.runtime import Send
+from agentrooms.domain import trader
+from agentrooms.domain.agent import AgentLeft, AgentReconfigured, AgentSpawned
+from agentrooms.domain.event import Event
+from agentrooms.domain.ids import derive_id
+from agentrooms.domain.mandate import Mandate
+from agentrooms.domain.market import Market
+from agentrooms.domain.room import Room, fold
+from agentrooms.events.vault import Vault, get_mandate
+
+
+def dice_key(run_key: bytes, agent: str) -> bytes:
+    """Returns the key of one agent's draws; from it neither the seed nor another's draws can be had."""
+    return derive_id("dice", run_key.hex(), agent).encode()[:64]
+
+
+class AgentHost:
+    """Hosts the agents for which `mine` holds."""
+
+    def __init__(
+        self,
+        address: str,
+        room: str,
+        vault: Vault,
+        run_key: bytes,
+        mine: Callable[[str], bool],
+        past: tuple[Event, ...],
+    ) -> None:
+        self._address = address
+        self._room_address = room
+        self._vault = vault
+        self._run_key = run_key
+        self._mine = mine
+        self._room = Room()
+        self._seq = 0
+        self._mandates: dict[str, Mandate] = {}
+        self._dice: dict[str, bytes] = {}
+        self._learn(past)
+
+    def receive(self, message: Message) -> list[Send]:
+        """Answers `Decide` with the acts of the round; a repeated question gets the same answer."""
+        assert isinstance(message, Decide)
+        self._learn(message.news[max(0, self._seq - message.seq) :])
+        acts = self.decide(message.round)
+        return [Send(self._room_address, Acts(message.round, self._address, acts))]
+
+    def decide(self, round_: int) -> tuple[trader.Act, ...]:
+        """Returns the acts of all hosted agents that do not keep silent."""
+        market = Market(self._room)
+        agents = self._room.agents
+        acts = (
+            trader.decide(market, agents[agent], mandate, round_, self._dice[agent])
+            for agent, mandate in self._mandates.items()
+        )
+        return tuple(act for act in acts if act is not None)
+
+    def _learn(self, news: tuple[Event, ...]) -> None:
+        self._room = fold(self._room, news)
+        self._seq += len(news)
+        for event in news:
+            match event:
+                case AgentSpawned() | AgentReconfigured() if self._mine(event.agent):
+                    self._mandates[event.agent] = get_mandate(self._vault, event.mandate_hash).mandate
+                    self._dice[event.agent] = dice_key(self._run_key, event.agent)
+                case AgentLeft():
+                    self._mandates.pop(event.agent, None)

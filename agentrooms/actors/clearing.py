@@ -1,0 +1,192 @@
+"""Clears one round: commands, settlement's answers and acts become the events of one append.
+
+Acts take their turn in a seeded order, each checked against the room as the acts before left it, so
+being fast gains nothing. An act that no longer holds is dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
+
+from agentrooms.actors import messages
+from agentrooms.actors.wording import SCRIPTED, word
+from agentrooms.domain import agent as agents
+from agentrooms.domain import locks, posting
+from agentrooms.domain.act import Act
+from agentrooms.domain.deal import DealCompleted, DealEvent, DealFailed, DealLocked, Terms
+from agentrooms.domain.event import Event
+from agentrooms.domain.ids import draw
+from agentrooms.domain.mandate import Mandate
+from agentrooms.domain.posting import ActRefused, Venue
+from agentrooms.domain.room import ActsExplained, Draft, Room, RoomStatus
+from agentrooms.domain.terms import ActKind, LeaveReason, Role
+from agentrooms.errors import Rejection
+from agentrooms.events.journal import Journal, locks_of
+from agentrooms.events.store import Query
+from agentrooms.events.vault import Vault, get_mandate
+from agentrooms.language import Wording
+
+
+@dataclass(slots=True)
+class Cleared:
+    """A cleared round: the room after it, what to append under which locks, and what was not done."""
+
+    room: Room
+    appends: list[tuple[Event, Terms | None]] = field(default_factory=list)
+    unless: Query = ()
+    refused: list[tuple[str, str]] = field(default_factory=list)
+    waiting: list[messages.Command] = field(default_factory=list)
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """The events without the terms they are tagged by."""
+        return tuple(event for event, _terms in self.appends)
+
+
+class Clearing:
+    """Turns rounds into events; its only memory is a cache of the vault's mandates."""
+
+    def __init__(self, journal: Journal, vault: Vault, narrator: Wording, venue: Venue, run_key: bytes) -> None:
+        self._journal = journal
+        self._vault = vault
+        self._narrator = narrator
+        self._venue = venue
+        self._run_key = run_key
+        self._mandates: dict[str, Mandate] = {}
+
+    def clear(
+        self,
+        room: Room,
+        round_: int,
+        commands: Sequence[messages.Command],
+        settled: Sequence[DealEvent],
+        acts: Sequence[Act],
+        *,
+        closing: bool,
+    ) -> Cleared:
+        """Returns what the round comes to. Changes nothing."""
+        turn = _Turn(Draft(room), round_, Cleared(room))
+        for event in settled:
+            turn.add(event)
+            if isinstance(event, DealCompleted | DealFailed):
+                turn.add(*posting.depart(turn.draft.room, event))
+        for command in commands:
+            self._command(turn, command)
+        turn.add(*posting.expire_quotes(turn.draft.room, round_))
+        reasons = {}
+        for act in self._in_order(acts, round_):
+            if self._act(turn, act):
+                reasons[act.agent] = {"rule": act.reason.rule, **act.reason.facts}
+        if reasons:
+            turn.add(ActsExplained(reasons, round_))
+        if closing:
+            turn.add(*posting.close_room(turn.draft.room, "all_agents_left", round_))
+        turn.cleared.room = turn.draft.freeze()
+        return turn.cleared
+
+    def _in_order(self, acts: Sequence[Act], round_: int) -> list[Act]:
+        return sorted(acts, key=lambda act: (draw(self._run_key, "order", act.agent, round_), act.agent))
+
+    def _command(self, turn: _Turn, command: messages.Command) -> None:
+        if isinstance(command, messages.Close) and turn.draft.room.live_deals():
+            turn.cleared.waiting.append(command)
+            return
+        try:
+            turn.add(*self._decide(turn, command))
+        except Rejection as refusal:
+            turn.cleared.refused.append((type(command).__name__, str(refusal)))
+
+    def _decide(self, turn: _Turn, command: messages.Command) -> Sequence[Event]:
+        room, round_ = turn.draft.room, turn.round
+        match command:
+            case messages.Spawn():
+                return posting.spawn(room, replace(command.agent, round=round_))
+            case messages.Close():
+                return posting.close_room(room, command.reason, round_)
+        agent = room.agents.get(command.agent)
+        if agent is None:
+            raise Rejection(f"agent {command.agent} is not in room {room.id}")
+        match command:
+            case messages.Pause():
+                return agents.pause(agent, round_)
+            case messages.Resume():
+                return agents.resume(agent, round_)
+            case messages.Remove():
+                return agents.leave(agent, command.reason, round_)
+            case messages.Reconfigure():
+                return agents.reconfigure(
+                    agent,
+                    round_,
+                    strategy=command.strategy,
+                    style=command.style,
+                    mandate_hash=command.mandate_hash,
+                )
+
+    def _act(self, turn: _Turn, act: Act) -> bool:
+        """Posts an act if it still holds; tells whether it did."""
+        room, round_ = turn.draft.room, turn.round
+        try:
+            mandate = self._mandate(room.agents[act.agent].mandate_hash)
+            posting.check_act(room, act, mandate, round_)
+            lock = self._lock(turn, act) if act.kind is ActKind.ACCEPT else None
+        except (ActRefused, locks.LockRefused):
+            return False
+        text, mood = word(self._narrator, self._run_key, room, act, mandate, round_, turn.draft.lines)
+        turn.add(posting.posted(room, act, round_, text=text, mood=mood, wording=SCRIPTED))
+        if lock is not None:
+            turn.add(lock)
+            turn.cleared.unless += locks_of(lock.terms)
+        if act.kind is ActKind.LEAVE:
+            reason = LeaveReason.TIMEOUT if act.reason.rule == "mandate_ends" else LeaveReason.GAVE_UP
+            turn.add(*agents.leave(room.agents[act.agent], reason, round_))
+        return True
+
+    def _lock(self, turn: _Turn, act: Act) -> DealLocked:
+        """Returns the lock an accept makes. Raises LockRefused when item, agents or budget are taken."""
+        terms = posting.terms_of(turn.draft.room, act, self._venue, turn.round)
+        self._check_other_mandate(turn, act, terms)
+        held = locks.fold([*self._journal.read(locks_of(terms)), *turn.cleared.events])
+        locks.check_lock(held, terms)
+        return posting.lock(terms, turn.round)
+
+    def _check_other_mandate(self, turn: _Turn, act: Act, terms: Terms) -> None:
+        """Checks the party that quoted: its mandate may have ended since."""
+        room = turn.draft.room
+        buying = room.agents[act.agent].role is Role.BUYER
+        other = self._mandate(terms.seller_mandate if buying else terms.buyer_mandate)
+        posting.check_within(other, terms.item, terms.price_usdc_micros, room.at_ms(turn.round))
+
+    def _mandate(self, key: str) -> Mandate:
+        if key not in self._mandates:
+            self._mandates[key] = get_mandate(self._vault, key).mandate
+        return self._mandates[key]
+
+
+@dataclass(slots=True)
+class _Turn:
+    """A round being cleared."""
+
+    draft: Draft
+    round: int
+    cleared: Cleared
+
+    def add(self, *events: Event) -> None:
+        """Takes events into the round and the draft."""
+        for event in events:
+            terms = self._terms(event)
+            self.draft.apply(event)
+            self.cleared.appends.append((event, terms))
+
+    def _terms(self, event: Event) -> Terms | None:
+        name = getattr(event, "deal", None)
+        return self.draft.room.deals[name].terms if name is not None else None
+
+
+def is_over(room: Room) -> bool:
+    """Tells whether a room that closes when empty has seen its agents come and go."""
+    if room.status is not RoomStatus.ACTIVE or not room.agents or room.live_deals():
+        return False
+    return not any(agent.present for agent in room.agents.values())

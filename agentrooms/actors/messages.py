@@ -1,0 +1,164 @@
+"""What actors say to each other. Plain data: the same bytes in one process and between many."""
+
+from __future__ import annotations
+
+import msgspec
+
+from agentrooms.domain.act import Act
+from agentrooms.domain.agent import AgentSpawned
+from agentrooms.domain.deal import FailReason, Receipt, Terms, Vote
+from agentrooms.domain.event import Event
+from agentrooms.domain.terms import LeaveReason, StrategyName, Style
+
+
+class Message(msgspec.Struct, frozen=True):
+    """Base of all messages."""
+
+
+class Tick(Message, frozen=True):
+    """To a room: run this round."""
+
+    round: int
+
+
+class Spawn(Message, frozen=True):
+    """To a room: let an agent join. Its mandate is in the vault; the room sets the round."""
+
+    agent: AgentSpawned
+
+
+class Pause(Message, frozen=True):
+    """To a room: silence an agent."""
+
+    agent: str
+
+
+class Resume(Message, frozen=True):
+    """To a room: let an agent speak again."""
+
+    agent: str
+
+
+class Remove(Message, frozen=True):
+    """To a room: take an agent out."""
+
+    agent: str
+    reason: LeaveReason = LeaveReason.USER_REMOVED
+
+
+class Reconfigure(Message, frozen=True):
+    """To a room: change how an agent trades; None leaves as it is. A new mandate is in the vault."""
+
+    agent: str
+    strategy: StrategyName | None = None
+    style: Style | None = None
+    mandate_hash: str | None = None
+
+
+class Close(Message, frozen=True):
+    """To a room: close as soon as no deal is live."""
+
+    reason: str
+
+
+class Scheduled(Message, frozen=True):
+    """To a room: take a command not before this round."""
+
+    round: int
+    command: Spawn | Pause | Resume | Remove | Reconfigure | Close
+
+
+Command = Spawn | Pause | Resume | Remove | Reconfigure | Close
+
+
+class Decide(Message, frozen=True):
+    """To an agent host: what was appended after `seq` in the room's chain; its agents' acts are wanted."""
+
+    round: int
+    seq: int
+    news: tuple[Event, ...]
+
+
+class Acts(Message, frozen=True):
+    """To a room: all acts of one host's agents in a round; who is not named is silent."""
+
+    round: int
+    host: str
+    acts: tuple[Act, ...]
+
+
+class VerifyDeal(Message, frozen=True):
+    """To settlement: have the locked deal verified and, when approved, its transaction prepared."""
+
+    terms: Terms
+    at_ms: int
+
+
+class Verdict(Message, frozen=True):
+    """To a room: the votes on a deal; with an approval, the hash of the stored transaction."""
+
+    deal: str
+    votes: tuple[Vote, ...]
+    tx_hash: str | None
+
+
+class Execute(Message, frozen=True):
+    """To settlement: send the stored transaction, whose hash is in the log by now."""
+
+    terms: Terms
+    tx_hash: str
+    at_ms: int
+
+
+class CheckExpiry(Message, frozen=True):
+    """To settlement: does the final chain say that the deal can no longer happen?"""
+
+    terms: Terms
+    at_ms: int
+
+
+class Outcome(Message, frozen=True):
+    """To a room: how a deal ended on chain; `receipt` for a final transaction, else the reason it cannot be."""
+
+    deal: str
+    receipt: Receipt | None
+    reason: FailReason | None
+    detail: str
+
+
+class AskVote(Message, frozen=True):
+    """To a verifier: decide this deal."""
+
+    terms: Terms
+    at_ms: int
+    reply_to: str
+
+
+class VoteCast(Message, frozen=True):
+    """To settlement: a verifier's decision."""
+
+    vote: Vote
+
+
+class VoteTimeout(Message, frozen=True):
+    """To settlement, from itself: the time for an answer is over."""
+
+    deal: str
+    ask: int
+
+
+class Committed(Message, frozen=True):
+    """To whoever watches a room: these events were appended, at this room time."""
+
+    room: str
+    at_ms: int
+    round: int
+    events: tuple[Event, ...]
+
+
+class Refused(Message, frozen=True):
+    """To whoever watches a room: a command was refused; nothing changed."""
+
+    room: str
+    command: str
+    why: str

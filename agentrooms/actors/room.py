@@ -1,0 +1,135 @@
+"""The room actor: the single writer of a room's events. News out, acts in, seeded order, one append a round.
+
+What is decided is in `domain/`; this is the shell: it asks, waits for all, clears and appends.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from agentrooms.actors import clearing, messages
+from agentrooms.actors.clearing import Cleared, Clearing
+from agentrooms.actors.messages import Acts, Committed, Decide, Message, Outcome, Refused, Tick, Verdict
+from agentrooms.actors.runtime import Send
+from agentrooms.actors.settling import Settling
+from agentrooms.domain.event import Event
+from agentrooms.domain.posting import Venue
+from agentrooms.domain.room import Room, RoomStatus, fold
+from agentrooms.domain.verifier_set import VerifierSet
+from agentrooms.errors import AgentroomsError
+from agentrooms.events.journal import Journal
+from agentrooms.events.store import Conflict, EventStore
+from agentrooms.events.vault import Vault
+from agentrooms.language import Wording
+
+MAILBOX_MAX = 10_000  # commands waiting for the next round
+CLEARINGS_MAX = 8  # times a round is cleared anew after losing a lock to another room
+
+
+class MailboxFull(AgentroomsError):
+    """More commands wait for a room than it takes in one round."""
+
+
+class RoomLost(AgentroomsError):
+    """Another writer has taken this room over, or its round cannot be appended."""
+
+
+class RoomConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What a room actor is told once. `hosts` are the addresses of its agent hosts."""
+
+    room: str
+    hosts: tuple[str, ...]
+    settlement: str
+    watcher: str
+    venue: Venue
+    run_key: bytes
+    close_when_empty: bool = False
+
+
+class RoomActor:
+    """One room. Built from the log; commands wait in its mailbox for the next round."""
+
+    def __init__(
+        self, config: RoomConfig, store: EventStore, vault: Vault, narrator: Wording, verifiers: VerifierSet
+    ) -> None:
+        self._config = config
+        self._journal = Journal(store, config.room)
+        self._mailbox: list[messages.Scheduled] = []
+        self._settling = Settling(config.run_key, config.settlement, verifiers)
+        self._clearing = Clearing(self._journal, vault, narrator, config.venue, config.run_key)
+        self._acts: dict[str, Acts] = {}
+        self._round = -1
+        self._asked = False
+        self._news: tuple[Event, ...] = ()
+        self._news_seq = 0
+        self.room = fold(Room(), [r.event for r in self._journal.load()])
+
+    def receive(self, message: Message) -> list[Send]:
+        """Handles a tick, a host's acts, settlement's answers or a person's command."""
+        match message:
+            case Tick():
+                if message.round <= self.room.round and self.room.id:
+                    return []
+                self._round, self._asked, self._acts = message.round, False, {}
+                return [*self._settling.jobs(self.room, message.round), *self._run()]
+            case Acts():
+                if message.round == self._round:
+                    self._acts[message.host] = message
+                return self._run()
+            case Verdict() | Outcome():
+                self._settling.learn(message)
+                return self._run()
+        if isinstance(message, messages.Command):
+            message = messages.Scheduled(0, message)
+        assert isinstance(message, messages.Scheduled)
+        if len(self._mailbox) >= MAILBOX_MAX:
+            raise MailboxFull(f"{MAILBOX_MAX} commands wait for room {self._config.room}", hint="send them more slowly")
+        self._mailbox.append(message)
+        return []
+
+    def _run(self) -> list[Send]:
+        """Goes on with the current round as far as the answers at hand allow."""
+        if self._round < 0 or not self._settling.ready(self.room, self._round):
+            return []
+        if not self._asked:
+            self._asked = True
+            decide = Decide(self._round, self._news_seq, self._news)
+            return [Send(host, decide) for host in self._config.hosts]
+        if len(self._acts) < len(self._config.hosts):
+            return []
+        return self._commit()
+
+    def _commit(self) -> list[Send]:
+        round_, before = self._round, self._journal.head.seq
+        cleared = self._append(round_)
+        self.room = cleared.room
+        self._news, self._news_seq, self._round = cleared.events, before, -1
+        config, at_ms = self._config, self.room.at_ms(round_)
+        sends = [Send(config.watcher, Refused(config.room, command, why)) for command, why in cleared.refused]
+        if cleared.events or not round_:
+            sends.append(Send(config.watcher, Committed(config.room, at_ms, round_, cleared.events)))
+        sends += self._settling.jobs(self.room, round_)
+        if self.room.status is RoomStatus.ACTIVE:
+            sends.append(Send(f"room:{config.room}", Tick(round_ + 1), self.room.round_ms))
+        return sends
+
+    def _append(self, round_: int) -> Cleared:
+        """Clears and appends the round; a lock lost to another room makes it clear again without that accept."""
+        acts = [act for host in sorted(self._acts) for act in self._acts[host].acts]
+        commands = [waiting.command for waiting in self._mailbox if waiting.round <= round_]
+        later = [waiting for waiting in self._mailbox if waiting.round > round_]
+        cmd = f"round:{self._config.room}:{round_}"
+        for _attempt in range(CLEARINGS_MAX):
+            if self._journal.load():
+                raise RoomLost(f"room {self._config.room} has another writer", hint="stop one of the two processes")
+            done = self._settling.due(self.room, round_)
+            closing = self._config.close_when_empty and clearing.is_over(self.room) and not self._mailbox
+            cleared = self._clearing.clear(self.room, round_, commands, done, acts, closing=closing)
+            outcome: list[bytes] | Conflict = []
+            if cleared.events:
+                at_ms = cleared.room.at_ms(round_)
+                outcome = self._journal.append(cleared.appends, at_ms=at_ms, cmd=cmd, unless=cleared.unless)
+            if not isinstance(outcome, Conflict):
+                self._mailbox = [*(messages.Scheduled(0, command) for command in cleared.waiting), *later]
+                return cleared
+        raise RoomLost(f"round {round_} of room {self._config.room} met a conflict {CLEARINGS_MAX} times")

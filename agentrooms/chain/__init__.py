@@ -1,0 +1,1 @@
+"""The chain port and its adapters: where deals settle."""

@@ -1,0 +1,1 @@
+"""Seven verifiers, one signed decision each, certificates of at least five: a pure protocol."""

@@ -1,0 +1,94 @@
+"""The verifier protocol as two pure state machines: the collector of votes and a verifier's memory.
+
+One ask and two re-asks to those who are silent, five seconds in all. Nobody leads, nothing is
+ordered: the deal is fixed by both agents, so signed votes and a quorum are enough (consistent
+broadcast with external validity, after Bracha 1987; quorums as in FastPay, Baudet et al. 2020).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from agentrooms.consensus.votes import is_valid
+from agentrooms.domain.deal import Decision, Terms, Vote
+from agentrooms.domain.verifier_set import QUORUM, VerifierSet
+
+ASKS_MAX = 3
+ASK_TIMEOUT_MS = 1_666  # three asks fit into five seconds
+
+
+class Equivocation(msgspec.Struct, frozen=True):
+    """Two valid votes of one verifier on one deal that contradict each other: proof of misbehaviour."""
+
+    first: Vote
+    second: Vote
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """One deal's votes so far. `asks` counts how often the silent were asked."""
+
+    terms: Terms
+    verifiers: VerifierSet
+    votes: dict[str, Vote] = field(default_factory=dict)
+    evidence: tuple[Equivocation, ...] = ()
+    asks: int = 0
+
+    @property
+    def silent(self) -> list[str]:
+        """The verifiers that have not answered, in their set's order."""
+        return [v.id for v in self.verifiers.verifiers if v.id not in self.votes]
+
+    @property
+    def decided(self) -> Decision | None:
+        """The decision that has its quorum; of seven, two cannot have one each."""
+        for decision in Decision:
+            if sum(v.decision is decision for v in self.votes.values()) >= QUORUM:
+                return decision
+        return None
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing more can come: all have answered or the silent were asked often enough."""
+        return not self.silent or self.asks >= ASKS_MAX
+
+    def certificate(self) -> tuple[Vote, ...]:
+        """Returns the votes sorted by verifier."""
+        return tuple(self.votes[name] for name in sorted(self.votes))
+
+
+def ask(tally: Tally) -> tuple[Tally, list[str]]:
+    """Returns whom to ask now: the silent, at most three times."""
+    if tally.asks >= ASKS_MAX:
+        return tally, []
+    return replace(tally, asks=tally.asks + 1), tally.silent
+
+
+def receive(tally: Tally, vote: Vote) -> Tally:
+    """Takes a vote: the first valid one of each member counts, a contradicting one becomes evidence."""
+    if not is_valid(vote, tally.terms, tally.verifiers):
+        return tally
+    known = tally.votes.get(vote.verifier)
+    if known is None:
+        return replace(tally, votes={**tally.votes, vote.verifier: vote})
+    if known.decision is not vote.decision and Equivocation(known, vote) not in tally.evidence:
+        return replace(tally, evidence=(*tally.evidence, Equivocation(known, vote)))
+    return tally
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a verifier has decided, for ever: one vote a deal id."""
+
+    decided: dict[str, Vote] = field(default_factory=dict)
+
+    def recall(self, deal: str) -> Vote | None:
+        """Returns the vote already given on a deal id, whatever its terms were."""
+        return self.decided.get(deal)
+
+    def remember(self, deal: str, vote: Vote) -> Memory:
+        """Returns the memory with a new decision; it must be stored before the vote is sent."""
+        assert deal not in self.decided, "a verifier decides a deal id once"
+        return replace(self, decided={**self.decided, deal: vote})

@@ -1,0 +1,53 @@
+"""Items, what a buyer wants, and which items are comparable.
+
+Comparable items share one grade: the value of the trait that the collection names in `comparable_by`.
+Only comparable items enter a floor, a top bid and the overpay rule.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+ANY_GRADE = ""  # the grade of a bid for any item, and of all items of a collection without a grading trait
+
+
+class Item(msgspec.Struct, frozen=True):
+    """One NFT of the room's collection."""
+
+    token_id: str
+    name: str
+    traits: dict[str, str]
+
+    def grade(self, comparable_by: str) -> str:
+        """Returns the item's class of comparable items."""
+        return self.traits.get(comparable_by, ANY_GRADE)
+
+
+class WantKind(StrEnum):
+    """How a buyer says what it wants."""
+
+    ANY = "any"
+    ITEMS = "items"
+    TRAITS = "traits"
+
+
+class Wants(msgspec.Struct, frozen=True):
+    """What a buyer's mandate accepts: any item, listed token ids, or items that have all given traits."""
+
+    kind: WantKind = WantKind.ANY
+    token_ids: tuple[str, ...] = ()
+    traits: dict[str, str] = {}
+
+    def covers(self, item: Item) -> bool:
+        """Tells whether the item is wanted."""
+        if self.kind is WantKind.ANY:
+            return True
+        if self.kind is WantKind.ITEMS:
+            return item.token_id in self.token_ids
+        return all(item.traits.get(name) == value for name, value in self.traits.items())
+
+    def grade(self, comparable_by: str) -> str:
+        """Returns the grade a bid for these wants stands in: that of the wanted trait, else any."""
+        return self.traits.get(comparable_by, ANY_GRADE) if self.kind is WantKind.TRAITS else ANY_GRADE

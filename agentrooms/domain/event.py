@@ -1,0 +1,9 @@
+"""The base of all events: frozen values that say what happened, in the past tense."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Event(msgspec.Struct, frozen=True):
+    """A fact. Field names and meanings are storage format: change them only with a new version and an upcast."""

@@ -1,0 +1,49 @@
+"""Ed25519 keys (PyNaCl): derived from the seed in simulations, drawn at random for real users elsewhere.
+
+Signatures are deterministic (RFC 8032), so signed bytes are reproducible.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+
+from nacl.exceptions import BadSignatureError
+from nacl.signing import SigningKey, VerifyKey
+
+KEYS_CACHED = 4096  # parsed public keys kept; parsing costs as much as half a verification
+
+
+def derive_key(seed: bytes, purpose: str, name: str) -> SigningKey:
+    """Returns the signing key of one simulated wallet, agent or verifier. Never for real users."""
+    material = f"{purpose}\x1f{name}".encode()
+    return SigningKey(hashlib.blake2b(material, digest_size=32, key=seed, person=b"keys").digest())
+
+
+def public_hex(key: SigningKey) -> str:
+    """Returns the public key as 64 hex digits."""
+    return bytes(key.verify_key).hex()
+
+
+def sign(key: SigningKey, data: bytes) -> str:
+    """Returns the signature as 128 hex digits."""
+    return key.sign(data).signature.hex()
+
+
+@lru_cache(maxsize=KEYS_CACHED)
+def _verify_key(public_key: str) -> VerifyKey:
+    return VerifyKey(bytes.fromhex(public_key))
+
+
+def verify(public_key: str, data: bytes, signature: str) -> bool:
+    """Tells whether `signature` over `data` is by `public_key`; malformed hex is simply not a signature."""
+    try:
+        _verify_key(public_key).verify(data, bytes.fromhex(signature))
+    except (BadSignatureError, ValueError, TypeError):
+        return False
+    return True
+
+
+def wallet_address(public_key: str) -> str:
+    """Returns the address of a simulated wallet: 0x and the first 20 bytes of the key's SHA-256."""
+    return "0x" + hashlib.sha256(bytes.fromhex(public_key)).hexdigest()[:40]

@@ -1,0 +1,229 @@
+"""What may happen in a room next: the guards on acts, and the events that follow from them. Pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from agentrooms.domain import agent as agents_
+from agentrooms.domain.act import Act
+from agentrooms.domain.agent import Agent, AgentSpawned
+from agentrooms.domain.assets import Item
+from agentrooms.domain.deal import DealCompleted, DealFailed, DealLocked, Terms, deal_hash, deal_id
+from agentrooms.domain.event import Event
+from agentrooms.domain.mandate import Mandate, breach
+from agentrooms.domain.market import fits, rests
+from agentrooms.domain.money import is_price
+from agentrooms.domain.record import may_speak
+from agentrooms.domain.room import ActPosted, Quote, QuoteExpired, Room, RoomClosed, RoomOpened, RoomStatus
+from agentrooms.domain.terms import ActKind, LeaveReason, Mood, Role
+from agentrooms.errors import Rejection
+
+AGENTS_MAX = 1000  # in one room
+TEXT_CHARACTERS_MAX = 280
+
+
+class Venue(msgspec.Struct, frozen=True):
+    """Where this room's deals settle: chain, escrow, verifier set, and how long a deal may take."""
+
+    chain_id: int
+    escrow: str
+    set_version: int
+    deal_ms: int
+
+
+class ActRefused(Rejection):
+    """An act no longer holds when the room clears it; it is dropped and its agent decides anew."""
+
+
+def open_room(room: Room, opened: RoomOpened) -> list[Event]:
+    """Opens a room, once."""
+    if room.id:
+        if room.id != opened.room or room.collection != opened.collection:
+            raise Rejection(f"room {room.id} is open on {room.collection}")
+        return []
+    return [opened]
+
+
+def close_room(room: Room, reason: str, round_: int) -> list[Event]:
+    """Closes a room; all agents leave. Raises Rejection while a deal is live."""
+    if room.status is RoomStatus.INACTIVE:
+        return []
+    live = room.live_deals()
+    if live:
+        raise Rejection(f"room {room.id} has {len(live)} live deals", hint="close it when they have ended")
+    present = [a for a in room.agents.values() if a.present]
+    left = [event for a in present for event in agents_.leave(a, LeaveReason.ROOM_CLOSED, round_)]
+    return [*left, RoomClosed(reason, round_)]
+
+
+def spawn(room: Room, event: AgentSpawned) -> list[Event]:
+    """Lets an agent join. Raises Rejection when the room is closed or full, or the item is for sale already."""
+    _require_open(room)
+    agents_.check_spawn(event)
+    known = room.agents.get(event.agent)
+    if known is not None:
+        if known.mandate_hash == event.mandate_hash:
+            return []
+        raise Rejection(f"agent {event.agent} is in the room with another mandate")
+    present = [a for a in room.agents.values() if a.present]
+    if len(present) >= AGENTS_MAX:
+        raise Rejection(f"room {room.id} is full with {AGENTS_MAX} agents")
+    if event.item is not None and any(a.item and a.item.token_id == event.item.token_id for a in present):
+        raise Rejection(f"item {event.item.token_id} is for sale in room {room.id} already")
+    return [event]
+
+
+def check_act(room: Room, act: Act, mandate: Mandate, round_: int) -> None:
+    """Raises ActRefused unless the act may be posted now: room, rate, mandate, tick, quote still standing."""
+    agent = room.agents.get(act.agent)
+    if agent is None or not agent.present:
+        raise ActRefused(f"agent {act.agent} is not in room {room.id}")
+    if act.kind is ActKind.LEAVE:
+        if agent.deal is not None and agent.status is not agents_.AgentStatus.COMPLETED:
+            raise ActRefused(f"agent {agent.id} has the live deal {agent.deal}")
+        return
+    if room.status is RoomStatus.INACTIVE or not agent.may_act:
+        raise ActRefused(f"agent {agent.id} is {agent.status} in a room that is {room.status}")
+    record = room.records[agent.id]
+    if record.last_round == round_ or not may_speak(record, round_, room.round_ms):
+        raise ActRefused(f"agent {agent.id} has spoken too often")
+    _check_kind(room, agent, act, mandate, round_)
+
+
+def _check_kind(room: Room, agent: Agent, act: Act, mandate: Mandate, round_: int) -> None:
+    if act.kind in {ActKind.OFFER, ActKind.COUNTER}:
+        _check_price(room, agent, act, mandate, round_)
+    if act.kind is ActKind.WITHDRAW and room.quote_of.get(agent.id) is None:
+        raise ActRefused(f"agent {agent.id} has no quote to withdraw")
+    if act.kind in {ActKind.COUNTER, ActKind.ACCEPT, ActKind.REJECT}:
+        quote = standing(room, agent, act)
+        if act.kind is ActKind.ACCEPT:
+            _check_accept(room, agent, quote, act, mandate, round_)
+    if act.to is not None and (act.to == agent.id or not room.agents[act.to].present):
+        raise ActRefused(f"agent {act.to} cannot be spoken to")
+
+
+def _check_price(room: Room, agent: Agent, act: Act, mandate: Mandate, round_: int) -> None:
+    price = act.price_usdc_micros
+    if price is None or not is_price(price):
+        raise ActRefused(f"a price is a positive number of whole ticks, was {price}")
+    if agent.role is Role.SELLER:
+        assert agent.item is not None
+        if act.token_id != agent.item.token_id:
+            raise ActRefused(f"agent {agent.id} sells item {agent.item.token_id}, not {act.token_id}")
+        check_within(mandate, agent.item, price, room.at_ms(round_))
+        return
+    item = room.items.get(act.token_id) if act.token_id is not None else None
+    if act.token_id is not None and item is None:
+        raise ActRefused(f"item {act.token_id} is not for sale here")
+    if item is not None:
+        check_within(mandate, item, price, room.at_ms(round_))
+    elif price > mandate.reservation_usdc_micros or room.at_ms(round_) >= mandate.expires_at_ms:
+        raise ActRefused("the bid lies outside the mandate")
+
+
+def check_within(mandate: Mandate, item: Item, price: int, at_ms: int) -> None:
+    broken = breach(mandate, item, price, at_ms)
+    if broken is not None:
+        raise ActRefused(f"the act lies outside the mandate: {broken}")
+
+
+def standing(room: Room, agent: Agent, act: Act) -> Quote:
+    """Returns the other side's quote the act refers to. Raises ActRefused when it stands no longer."""
+    quote = room.quotes.get(act.refers_to or "")
+    if quote is None or quote.side is agent.role:
+        raise ActRefused(f"quote {act.refers_to} does not stand on the other side")
+    return quote
+
+
+def _check_accept(room: Room, agent: Agent, quote: Quote, act: Act, mandate: Mandate, round_: int) -> None:
+    if not fits(room, agent, quote) or rests(room, agent, quote, round_):
+        raise ActRefused(f"quote {quote.id} is not for agent {agent.id} now")
+    if act.price_usdc_micros != quote.price_usdc_micros:
+        raise ActRefused(f"quote {quote.id} is {quote.price_usdc_micros} micro-USDC, not {act.price_usdc_micros}")
+    check_within(mandate, _item(room, agent, quote), quote.price_usdc_micros, room.at_ms(round_))
+
+
+def posted(room: Room, act: Act, round_: int, *, text: str, mood: Mood, wording: str) -> ActPosted:
+    """Returns the event of a checked act with its words; a priced act makes a quote of its own."""
+    quote = None
+    if act.kind in {ActKind.OFFER, ActKind.COUNTER}:
+        quote = quote_id(act.agent, round_)
+    elif act.kind is ActKind.WITHDRAW:
+        quote = room.quote_of[act.agent]
+    return ActPosted(
+        act=act.kind,
+        agent=act.agent,
+        mood=mood,
+        price_usdc_micros=act.price_usdc_micros,
+        quote=quote,
+        refers_to=act.refers_to if act.kind is not ActKind.WITHDRAW else None,
+        round=round_,
+        text=text,
+        to=act.to,
+        token_id=act.token_id,
+        wording=wording,
+    )
+
+
+def quote_id(agent: str, round_: int) -> str:
+    """Returns the id of the one quote an agent can make in a round."""
+    return f"quote_{agent.removeprefix('agent_')}_{round_}"
+
+
+def terms_of(room: Room, act: Act, venue: Venue, round_: int) -> Terms:
+    """Returns the terms an accepted quote stands for."""
+    agent = room.agents[act.agent]
+    quote = standing(room, agent, act)
+    other = room.agents[quote.agent]
+    buyer, seller = (agent, other) if agent.role is Role.BUYER else (other, agent)
+    return Terms(
+        buyer=buyer.id,
+        buyer_mandate=buyer.mandate_hash,
+        buyer_wallet=buyer.owner,
+        chain_id=venue.chain_id,
+        collection=room.collection,
+        deadline_ms=room.at_ms(round_) + venue.deal_ms,
+        deal=deal_id(room.id, buyer.id, seller.id, round_),
+        escrow=venue.escrow,
+        item=_item(room, agent, quote),
+        price_usdc_micros=quote.price_usdc_micros,
+        quote=quote.id,
+        room=room.id,
+        seller=seller.id,
+        seller_mandate=seller.mandate_hash,
+        seller_wallet=seller.owner,
+        set_version=venue.set_version,
+    )
+
+
+def lock(terms: Terms, round_: int) -> DealLocked:
+    """Returns the lock of a deal on these terms."""
+    return DealLocked(deal_hash(terms), round_, terms)
+
+
+def expire_quotes(room: Room, round_: int) -> list[Event]:
+    """Ends the quotes that have stood as long as quotes stand here."""
+    ended = [q for q in room.quotes.values() if q.round + room.quote_rounds <= round_]
+    return [QuoteExpired(q.agent, q.id, round_) for q in ended]
+
+
+def depart(room: Room, ended: DealCompleted | DealFailed) -> list[Event]:
+    """Lets the parties of an ended deal leave: both after a sale, those at fault after a failure."""
+    terms = room.deals[ended.deal].terms
+    if isinstance(ended, DealCompleted):
+        reasons = {terms.buyer: LeaveReason.BOUGHT_NFT, terms.seller: LeaveReason.SOLD_NFT}
+    else:
+        reasons = dict.fromkeys(ended.at_fault, LeaveReason.DEAL_FAULT)
+    return [e for agent, why in reasons.items() for e in agents_.leave(room.agents[agent], why, ended.round)]
+
+
+def _item(room: Room, agent: Agent, quote: Quote) -> Item:
+    seller = agent if agent.role is Role.SELLER else room.agents[quote.agent]
+    assert seller.item is not None
+    return seller.item
+
+
+def _require_open(room: Room) -> None:
+    if room.status is RoomStatus.INACTIVE:
+        raise Rejection(f"room {room.id or '(unknown)'} is closed", hint="open another room")

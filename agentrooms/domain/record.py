@@ -1,0 +1,38 @@
+"""An agent's public record: what the room has seen it do and suffer. Counted, never timed by a clock.
+
+Strategies, moods and the message rate read it; it holds nothing that others in the room could not count.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+MESSAGES_A_MINUTE = 10  # the PRD's limit, in room time
+MINUTE_MS = 60_000
+
+
+class Record(msgspec.Struct, frozen=True):
+    """Counts about one agent. Prices in micro-USDC, rounds since the room opened."""
+
+    said: int = 0
+    last_round: int = -1
+    recent_rounds: tuple[int, ...] = ()
+    first_price_usdc_micros: int | None = None
+    last_price_usdc_micros: int | None = None
+    refusals: int = 0
+    refusals_in_row: int = 0
+    overtaken: int = 0
+    concessions_received: int = 0
+    last_concession_usdc_micros: int = 0
+    lost_deals: int = 0
+    addressed_round: int = -1
+    addressed_by: str = ""
+    led: bool = False
+
+
+def may_speak(record: Record, round_: int, round_ms: int) -> bool:
+    """Tells whether one more message keeps within the rate, counting back one minute of room time."""
+    recent = record.recent_rounds
+    if len(recent) < MESSAGES_A_MINUTE:
+        return True
+    return (round_ - recent[-MESSAGES_A_MINUTE]) * round_ms >= MINUTE_MS

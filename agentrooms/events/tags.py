@@ -1,0 +1,71 @@
+"""Tags: what an event is about. Queries and append conditions speak of tags; within an event they are sorted."""
+
+from __future__ import annotations
+
+from agentrooms.domain import deal, ledger, swarm, user
+from agentrooms.domain.collection import CollectionClosed, CollectionRegistered
+from agentrooms.domain.deal import Terms
+from agentrooms.domain.event import Event
+from agentrooms.domain.verifier_set import VerifierSetRegistered
+from agentrooms.events.record import PLATFORM
+
+
+def chain_tag(chain: str) -> str:
+    """Returns the tag all events of a chain carry; the single writer's fence."""
+    return PLATFORM if chain == PLATFORM else f"room:{chain}"
+
+
+def nft_tag(collection: str, token_id: str) -> str:
+    """Returns the tag of one item, across rooms."""
+    return f"nft:{collection}/{token_id}"
+
+
+def wallet_tag(wallet: str) -> str:
+    """Returns the tag of one wallet, across rooms."""
+    return f"wallet:{wallet}"
+
+
+def cmd_tag(cmd: str) -> str:
+    """Returns the tag by which a command's effect is found again."""
+    return f"cmd:{cmd}"
+
+
+def lock_tags(terms: Terms) -> tuple[str, str]:
+    """Returns the two tags that make a deal's lock, and its end, visible to other rooms."""
+    return nft_tag(terms.collection, terms.item.token_id), wallet_tag(terms.buyer_wallet)
+
+
+def tags_of(event: Event, chain: str, terms: Terms | None = None) -> tuple[str, ...]:
+    """Returns the sorted tags of an event; `terms` are those of the deal that a deal event is about."""
+    tags = [chain_tag(chain)]
+    agent: str | None = getattr(event, "agent", None)
+    if agent is not None:
+        tags.append(f"agent:{agent}")
+        return tuple(sorted(tags))
+    if terms is None and isinstance(event, deal.DealLocked):
+        terms = event.terms
+    if terms is not None:
+        tags += [f"deal:{terms.deal}", f"agent:{terms.buyer}", f"agent:{terms.seller}", *lock_tags(terms)]
+    tags += _platform_tags(event)
+    return tuple(sorted(tags))
+
+
+def _platform_tags(event: Event) -> list[str]:
+    match event:
+        case user.UserRegistered() | user.WalletBudgeted() | ledger.LedgerFunded():
+            return [wallet_tag(event.wallet)]
+        case ledger.LedgerMinted():
+            return [nft_tag(event.collection, event.token_id)]
+        case CollectionRegistered() | CollectionClosed():
+            return [f"collection:{event.collection}"]
+        case VerifierSetRegistered():
+            return ["verifiers"]
+        case (
+            swarm.SwarmStarted()
+            | swarm.SwarmPaused()
+            | swarm.SwarmResumed()
+            | swarm.SwarmSpeedSet()
+            | swarm.SwarmCompleted()
+        ):
+            return [f"swarm:{event.swarm}"]
+    return []

@@ -1,0 +1,1 @@
+"""Simulations: swarms on real sales in virtual time, their archives, replay, forks and audits."""

@@ -1,0 +1,83 @@
+"""Real CryptoPunks sales (CC0, see data/SOURCE.md) as the source of items and of what they are worth."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import re
+from functools import lru_cache
+from importlib.resources import files
+from statistics import median_low
+
+import msgspec
+
+from agentrooms.domain.ids import draw, draw_below
+from agentrooms.domain.money import to_tick
+
+DATA_FILE = "cryptopunks_sales_2021q1.csv"
+WINDOW_SALES = 300  # consecutive sales: a few days, so that prices are of one market
+COMMON, RARE = "common", "rare"
+RARE_PART = (5, 2)  # an item that sold above 5/2 of the window's median is rare, the others are comparable
+ETH_MICROS = 1_000_000
+
+_ETH = re.compile(r"([0-9]+)(?:\.([0-9]+))?")
+
+
+class Sale(msgspec.Struct, frozen=True):
+    """One sale: token id and price in micro-ETH."""
+
+    token_id: str
+    price_eth_micros: int
+
+
+class Window(msgspec.Struct, frozen=True):
+    """The sales one run draws from, by grade, and its items in the run's own order. Prices in micro-USDC."""
+
+    common: tuple[int, ...]
+    rare: tuple[int, ...]
+    items: tuple[tuple[str, str, int], ...]
+
+    @property
+    def highest(self) -> int:
+        """The highest price of the window."""
+        return max((*self.common, *self.rare))
+
+
+def data_bytes() -> bytes:
+    """Returns the shipped file as it is."""
+    return files("agentrooms.sim").joinpath("data", DATA_FILE).read_bytes()
+
+
+def data_hash() -> str:
+    """Returns the shipped file's SHA-256, for manifests."""
+    return hashlib.sha256(data_bytes()).hexdigest()
+
+
+@lru_cache(maxsize=1)
+def load_sales() -> tuple[Sale, ...]:
+    """Returns all sales in order of time; sales for nothing are gifts and left out."""
+    rows = csv.DictReader(data_bytes().decode().splitlines())
+    sales = (Sale(row["punk_id"], _eth_micros(row["price_eth"])) for row in rows)
+    return tuple(sale for sale in sales if sale.price_eth_micros > 0)
+
+
+def window(run_key: bytes, usdc_per_eth: int) -> Window:
+    """Returns the run's window: consecutive sales at a place drawn from the seed, each token's last sale."""
+    sales = load_sales()
+    first = draw_below(run_key, len(sales) - WINDOW_SALES, "window")
+    prices = {s.token_id: to_tick(s.price_eth_micros * usdc_per_eth) for s in sales[first : first + WINDOW_SALES]}
+    middle = median_low(prices.values())
+    over, under = RARE_PART
+    grades = {token: RARE if price * under > middle * over else COMMON for token, price in prices.items()}
+    order = sorted(prices, key=lambda token: draw(run_key, "item", token))
+    return Window(
+        common=tuple(sorted(price for token, price in prices.items() if grades[token] == COMMON)),
+        rare=tuple(sorted(price for token, price in prices.items() if grades[token] == RARE)) or (middle,),
+        items=tuple((token, grades[token], prices[token]) for token in order),
+    )
+
+
+def _eth_micros(text: str) -> int:
+    match = _ETH.fullmatch(text)
+    assert match is not None, f"{text!r} in {DATA_FILE} is not a price"
+    return int(match[1]) * ETH_MICROS + int((match[2] or "").ljust(6, "0")[:6] or "0")

@@ -1,0 +1,171 @@
+"""Draws a swarm: agents with mock wallets, mandates on real prices, items and funds on the simulation's chain.
+
+Every draw is keyed by the agent it is for, so another agent more shifts nobody's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+from nacl.signing import SigningKey
+
+from agentrooms.domain.agent import AgentSpawned
+from agentrooms.domain.assets import Item, WantKind, Wants
+from agentrooms.domain.canonical import digest
+from agentrooms.domain.ids import derive_id, draw_below
+from agentrooms.domain.keys import derive_key, public_hex, sign, wallet_address
+from agentrooms.domain.ledger import LedgerFunded, LedgerMinted
+from agentrooms.domain.mandate import Mandate, SignedMandate, check_mandate, mandate_bytes, mandate_hash
+from agentrooms.domain.money import to_tick
+from agentrooms.domain.terms import Role, StrategyName, Style
+from agentrooms.sim.names import avatar_of, name_of
+from agentrooms.sim.sales import COMMON, RARE, Window
+from agentrooms.sim.settings import RunSettings
+
+COLLECTION = "0xb47e3cd837ddf8e4c57f05d70ab865de6e193bbb"  # the CryptoPunks contract, by name only: items are mock
+COLLECTION_NAME = "CryptoPunks"
+COMPARABLE_BY = "grade"
+JOIN_ROUNDS = 12  # agents join within these rounds
+LISTED_POOL = 12  # a buyer of listed items lists some of the run's first items
+PERMILLE = 1000
+
+
+class Recruit(msgspec.Struct, frozen=True):
+    """One agent of a swarm before it joins."""
+
+    join_round: int
+    spawned: AgentSpawned
+    mandate: SignedMandate
+    funds: LedgerFunded | None
+    mint: LedgerMinted | None
+    budget_usdc_micros: int
+
+
+class Recruiter:
+    """Draws the agents of one run."""
+
+    def __init__(self, settings: RunSettings, run_key: bytes, run: str, swarm: str, market: Window) -> None:
+        self._settings = settings
+        self._key = run_key
+        self._run = run
+        self._swarm = swarm
+        self._market = market
+
+    def recruits(self) -> list[Recruit]:
+        """Returns buyers and sellers in the order in which they join."""
+        sides = ((Role.BUYER, self._settings.buyers), (Role.SELLER, self._settings.sellers))
+        all_ = [self._recruit(role, ordinal) for role, count in sides for ordinal in range(count)]
+        return sorted(all_, key=lambda r: (r.join_round, r.spawned.agent))
+
+    def remandate(self, recruit: Recruit, limit_usdc_micros: int) -> SignedMandate:
+        """Returns the recruit's mandate with another limit, signed by the same mock wallet.
+
+        Raises InvalidInput when the limit contradicts its start price.
+        """
+        old = recruit.mandate.mandate
+        salt = digest("agentrooms/salt/v1", f"{old.salt}/{limit_usdc_micros}".encode())
+        mandate = msgspec.structs.replace(old, reservation_usdc_micros=limit_usdc_micros, salt=salt)
+        check_mandate(mandate)
+        return self._signed(mandate, recruit.spawned.agent)
+
+    def _recruit(self, role: Role, ordinal: int) -> Recruit:
+        agent = derive_id("agent", self._run, role, ordinal)
+        draw = self._draw(agent)
+        join = 1 + draw("join", JOIN_ROUNDS)
+        item = self._item(ordinal) if role is Role.SELLER else None
+        wants = self._wants(agent) if role is Role.BUYER else None
+        signed = self._signed(self._mandate(agent, role, ordinal, item, wants), agent)
+        owner = signed.mandate.principal
+        spawned = AgentSpawned(
+            agent=agent,
+            avatar=avatar_of(agent),
+            item=item,
+            mandate_hash=mandate_hash(signed.mandate),
+            name=name_of(agent),
+            owner=owner,
+            role=role,
+            round=join,
+            strategy=list(StrategyName)[draw("strategy", len(StrategyName))],
+            style=list(Style)[draw("style", len(Style))],
+            swarm=self._swarm,
+            wants=wants,
+        )
+        if item is not None:
+            mint = LedgerMinted(approved=True, collection=COLLECTION, owner=owner, token_id=item.token_id)
+            return Recruit(join, spawned, signed, None, mint, 0)
+        return Recruit(join, spawned, signed, self._funds(agent, owner), None, self._budget())
+
+    def _mandate(self, agent: str, role: Role, ordinal: int, item: Item | None, wants: Wants | None) -> Mandate:
+        settings, draw = self._settings, self._draw(agent)
+        least, most = settings.mandate_rounds
+        rounds = least + draw("expiry", most - least + 1)
+        limit, start, maximum = (
+            self._asking(agent, ordinal) if role is Role.SELLER else self._bidding(agent, wants or Wants())
+        )
+        return Mandate(
+            role=role,
+            principal=wallet_address(public_hex(self._wallet(agent))),
+            collection=COLLECTION,
+            item=item,
+            wants=wants,
+            reservation_usdc_micros=limit,
+            start_usdc_micros=start,
+            maximum_usdc_micros=maximum,
+            expires_at_ms=settings.started_at_ms + rounds * settings.round_ms,
+            session_key=public_hex(derive_key(self._key, "session", agent)),
+            salt=digest("agentrooms/salt/v1", self._key + agent.encode()),
+        )
+
+    def _asking(self, agent: str, ordinal: int) -> tuple[int, int, int | None]:
+        """Returns limit, start and maximum: a seller parts with its item for 70 to 100 % of what it sold for."""
+        draw = self._draw(agent)
+        worth = self._market.items[ordinal][2]
+        limit = _part(worth, 700 + draw("limit", 301))
+        start = _part(limit, 1_150 + draw("start", 451))
+        return limit, start, _part(start, 1_250)
+
+    def _bidding(self, agent: str, wants: Wants) -> tuple[int, int, int | None]:
+        """Returns limit and start: a buyer pays 95 to 130 % of a sale drawn from those of its grade."""
+        draw = self._draw(agent)
+        sales = self._market.rare if wants.traits.get(COMPARABLE_BY) == RARE else self._market.common
+        worth = sales[draw("worth", len(sales))]
+        limit = _part(worth, 950 + draw("limit", 351))
+        return limit, _part(limit, 500 + draw("start", 301)), None
+
+    def _item(self, ordinal: int) -> Item:
+        token, grade, _price = self._market.items[ordinal % len(self._market.items)]
+        return Item(token, f"Punk #{token}", {COMPARABLE_BY: grade})
+
+    def _wants(self, agent: str) -> Wants:
+        draw = self._draw(agent)
+        kind = draw("wants", 100)
+        if kind < 65:
+            return Wants()
+        if kind < 88:
+            return Wants(WantKind.TRAITS, traits={COMPARABLE_BY: RARE if draw("rare", 6) == 0 else COMMON})
+        pool = [token for token, grade, _price in self._market.items[:LISTED_POOL] if grade == COMMON]
+        return Wants(WantKind.ITEMS, tuple(sorted(t for t in pool if draw(f"lists/{t}", 2) == 0)) or (pool[0],))
+
+    def _funds(self, agent: str, owner: str) -> LedgerFunded:
+        """Returns what the mock wallet holds; some wallets turn out empty-handed when the run asks for it."""
+        short = self._draw(agent)("underfunded", PERMILLE) < self._settings.underfunded_permille
+        return LedgerFunded(0 if short else self._budget(), self._budget(), owner)
+
+    def _budget(self) -> int:
+        """Returns every buyer's budget: above all prices of the window, so it tells nothing about a limit."""
+        return 2 * self._market.highest
+
+    def _signed(self, mandate: Mandate, agent: str) -> SignedMandate:
+        key = self._wallet(agent)
+        return SignedMandate(mandate, public_hex(key), sign(key, mandate_bytes(mandate)))
+
+    def _wallet(self, agent: str) -> SigningKey:
+        return derive_key(self._key, "wallet", agent)
+
+    def _draw(self, agent: str) -> Callable[[str, int], int]:
+        return lambda purpose, bound: draw_below(self._key, bound, purpose, agent)
+
+
+def _part(price: int, permille: int) -> int:
+    return to_tick(price * permille // PERMILLE)
