@@ -10,6 +10,7 @@ from collections.abc import Callable
 from agentrooms.actors.messages import Acts, Decide, Message
 from agentrooms.actors.runtime import Send
 from agentrooms.domain import trader
+from agentrooms.domain.act import Act
 from agentrooms.domain.agent import AgentLeft, AgentReconfigured, AgentSpawned
 from agentrooms.domain.event import Event
 from agentrooms.domain.ids import derive_id
@@ -54,7 +55,7 @@ class AgentHost:
         acts = self.decide(message.round)
         return [Send(self._room_address, Acts(message.round, self._address, acts))]
 
-    def decide(self, round_: int) -> tuple[trader.Act, ...]:
+    def decide(self, round_: int) -> tuple[Act, ...]:
         """Returns the acts of all hosted agents that do not keep silent."""
         market = Market(self._room)
         agents = self._room.agents

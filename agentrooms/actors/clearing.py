@@ -76,7 +76,7 @@ class Clearing:
         for command in commands:
             self._command(turn, command)
         turn.add(*posting.expire_quotes(turn.draft.room, round_))
-        reasons = {}
+        reasons: dict[str, dict[str, str | int]] = {}
         for act in self._in_order(acts, round_):
             if self._act(turn, act):
                 reasons[act.agent] = {"rule": act.reason.rule, **act.reason.facts}

@@ -15,7 +15,7 @@ from agentrooms.domain.market import fits, rests
 from agentrooms.domain.money import is_price
 from agentrooms.domain.record import may_speak
 from agentrooms.domain.room import ActPosted, Quote, QuoteExpired, Room, RoomClosed, RoomOpened, RoomStatus
-from agentrooms.domain.terms import ActKind, LeaveReason, Mood, Role
+from agentrooms.domain.terms import ActKind, AgentStatus, LeaveReason, Mood, Role
 from agentrooms.errors import Rejection
 
 AGENTS_MAX = 1000  # in one room
@@ -79,7 +79,7 @@ def check_act(room: Room, act: Act, mandate: Mandate, round_: int) -> None:
     if agent is None or not agent.present:
         raise ActRefused(f"agent {act.agent} is not in room {room.id}")
     if act.kind is ActKind.LEAVE:
-        if agent.deal is not None and agent.status is not agents_.AgentStatus.COMPLETED:
+        if agent.deal is not None and agent.status is not AgentStatus.COMPLETED:
             raise ActRefused(f"agent {agent.id} has the live deal {agent.deal}")
         return
     if room.status is RoomStatus.INACTIVE or not agent.may_act:

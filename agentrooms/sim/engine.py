@@ -5,7 +5,7 @@ A run shares nothing with any other: its log, vault, chain and verifiers are its
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from agentrooms.actors.agent_host import AgentHost
@@ -189,7 +189,7 @@ class Engine:
             mandate = put_mandate(self.vault, self._recruiter.remandate(recruit, intervention.limit_usdc_micros))
         return Reconfigure(intervention.agent, intervention.strategy, intervention.style, mandate)
 
-    def _log(self, events: list[Event], at_ms: int, cmd: str) -> None:
+    def _log(self, events: Sequence[Event], at_ms: int, cmd: str) -> None:
         self._platform.load()
         outcome = self._platform.append([(event, None) for event in events], at_ms=at_ms, cmd=cmd)
         assert not isinstance(outcome, Conflict), f"{chain_tag(PLATFORM)} has another writer"

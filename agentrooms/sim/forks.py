@@ -1,0 +1,122 @@
+"""Forks and re-execution: the same run again, as it was or with something changed from a round on."""
+
+from __future__ import annotations
+
+from itertools import takewhile
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from agentrooms.domain.money import parse_usdc
+from agentrooms.domain.terms import StrategyName, Style
+from agentrooms.errors import AgentroomsError, InvalidInput
+from agentrooms.events.record import Recorded
+from agentrooms.sim import archive
+from agentrooms.sim.archive import Manifest, Parent
+from agentrooms.sim.engine import Engine, Progress
+from agentrooms.sim.settings import Intervention
+
+Word = TypeVar("Word", StrategyName, Style)
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """The first line in which two logs differ, counted from 1; None where a log has ended."""
+
+    line: int
+    recorded: bytes | None
+    recomputed: bytes | None
+
+
+def reexecute(manifest: Manifest, progress: Progress | None = None) -> list[bytes]:
+    """Runs an archive's settings again and returns the lines of the log that come out."""
+    engine = Engine(manifest.settings)
+    engine.run(progress)
+    return archive.lines_of(engine)
+
+
+def first_difference(recorded: list[bytes], recomputed: list[bytes]) -> Difference | None:
+    """Returns where two logs part, None when they are equal to the byte."""
+    shared = sum(1 for _pair in takewhile(lambda pair: pair[0] == pair[1], zip(recorded, recomputed, strict=False)))
+    if shared == len(recorded) == len(recomputed):
+        return None
+    return Difference(
+        shared + 1,
+        recorded[shared] if shared < len(recorded) else None,
+        recomputed[shared] if shared < len(recomputed) else None,
+    )
+
+
+def fork(source: Path, out: Path, *, at: int, changes: list[str], progress: Progress | None = None) -> Manifest:
+    """Writes a run that equals `source` up to the end of the round of event `at` and differs from there on.
+
+    Changes read `agent.ID.strategy=patient`; also `style`, `limit` (USDC) and `removed=true`. Raises
+    InvalidInput for a change that cannot be made there.
+    """
+    archive.require_free(out)
+    manifest = archive.read_manifest(source)
+    recorded = archive.read_events(source)
+    round_, shared = boundary(recorded, at, manifest)
+    agents = {a for r in recorded[:shared] if r.type == "agent.spawned" for a in [getattr(r.event, "agent", "")]}
+    made = tuple(_intervention(change, round_ + 1, agents) for change in changes)
+    if not made:
+        raise InvalidInput("a fork changes something", hint="--set agent.ID.strategy=patient")
+    earlier = manifest.settings.interventions
+    settings = msgspec.structs.replace(manifest.settings, interventions=(*earlier, *made))
+    engine = Engine(settings)
+    engine.run(progress)
+    lines = archive.lines_of(engine)
+    if lines[:shared] != [r.line for r in recorded[:shared]]:
+        raise ForkParted(
+            f"this version of agentrooms does not re-execute the first {shared} events of {source} to the byte",
+            hint="`agentrooms verify --re-execute` shows where; fork with the version that made the archive",
+        )
+    return archive.write(out, engine, parent=Parent(manifest.head, shared))
+
+
+class ForkParted(AgentroomsError):
+    """A fork's prefix does not come out as its parent's."""
+
+
+def boundary(recorded: list[Recorded], at: int, manifest: Manifest) -> tuple[int, int]:
+    """Returns the round that event number `at` belongs to, and how many events stand up to that round's end."""
+    if not 1 <= at <= len(recorded):
+        raise InvalidInput(f"event {at} is not in an archive of {len(recorded)} events", hint="count from 1")
+    at_ms = recorded[at - 1].at_ms
+    inside = [n for n, r in enumerate(recorded, start=1) if r.at_ms <= at_ms and r.cmd != "swarm:complete"]
+    settings = manifest.settings
+    return (at_ms - settings.started_at_ms) // settings.round_ms, inside[-1]
+
+
+def _intervention(change: str, round_: int, agents: set[str]) -> Intervention:
+    path, equals, value = change.partition("=")
+    parts = path.split(".")
+    if not equals or len(parts) != 3 or parts[0] != "agent":
+        raise InvalidInput(f"{change!r} is not a change", hint="write agent.ID.strategy=patient")
+    agent = _agent(parts[1], agents)
+    match parts[2]:
+        case "strategy":
+            return Intervention(round=round_, agent=agent, strategy=_word(StrategyName, value))
+        case "style":
+            return Intervention(round=round_, agent=agent, style=_word(Style, value))
+        case "limit":
+            return Intervention(round=round_, agent=agent, limit_usdc_micros=parse_usdc(value))
+        case "removed" if value == "true":
+            return Intervention(round=round_, agent=agent, removed=True)
+    raise InvalidInput(f"{change!r} is not a change", hint="strategy=, style=, limit= or removed=true")
+
+
+def _agent(name: str, agents: set[str]) -> str:
+    """Returns the one agent that the name, or the beginning of its id, means."""
+    found = sorted(a for a in agents if a == name or a.startswith((name, f"agent_{name}")))
+    if len(found) != 1:
+        many = "no agent" if not found else f"{len(found)} agents"
+        raise InvalidInput(f"{name!r} means {many} of this run at that event", hint="`agentrooms replay` lists ids")
+    return found[0]
+
+
+def _word(kind: type[Word], value: str) -> Word:
+    try:
+        return kind(value)
+    except ValueError as error:
+        raise InvalidInput(f"{value!r} is not a {kind.__name__}", hint=f"one of {', '.join(kind)}") from error
