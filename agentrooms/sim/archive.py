@@ -190,10 +190,9 @@ def _commit() -> str | None:
     """Returns the commit of the checkout this program runs from, None when it is installed."""
     if not (_root() / ".git").exists():
         return None
+    command = ["git", "-C", str(_root()), "rev-parse", "HEAD"]
     try:
-        found = subprocess.run(  # noqa: S603 - a fixed command on our own checkout
-            ["git", "-C", str(_root()), "rev-parse", "HEAD"],  # noqa: S607 - whichever git made the checkout capture_output=True, text=True, check=True, timeout=5
-        )
+        found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=5)  # noqa: S603 - fixed
     except (OSError, subprocess.SubprocessError):
         return None
     return found.stdout.strip()
