@@ -12,6 +12,7 @@ from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey, VerifyKey
 
 KEYS_CACHED = 4096  # parsed public keys kept; parsing costs as much as half a verification
+SIGNATURES_CACHED = 4096  # answers kept; a verification costs 60 microseconds
 
 
 def derive_key(seed: bytes, purpose: str, name: str) -> SigningKey:
@@ -35,8 +36,12 @@ def _verify_key(public_key: str) -> VerifyKey:
     return VerifyKey(bytes.fromhex(public_key))
 
 
+@lru_cache(maxsize=SIGNATURES_CACHED)
 def verify(public_key: str, data: bytes, signature: str) -> bool:
-    """Tells whether `signature` over `data` is by `public_key`; malformed hex is simply not a signature."""
+    """Tells whether `signature` over `data` is by `public_key`; malformed hex is simply not a signature.
+
+    A pure function, so its answers are kept: in one process many parties check the same signature.
+    """
     try:
         _verify_key(public_key).verify(data, bytes.fromhex(signature))
     except (BadSignatureError, ValueError, TypeError):

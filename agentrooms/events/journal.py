@@ -79,19 +79,18 @@ class Journal:
 
         Returns their lines, or the conflict. `unless` adds what must not have happened since `load`.
         """
-        lines, stored, head = [], [], self.head
-        cmd_of = cmd_tag(cmd)
+        lines, stored = [], []
+        seq, prev, cmd_of = self.head.seq, self.head.hash, cmd_tag(cmd)
         for event, terms in events:
             tags = tags_of(event, self.chain, terms)
-            line = encode_line(
-                event, chain=self.chain, seq=head.seq + 1, at_ms=at_ms, cmd=cmd, tags=tags, prev=head.hash
-            )
-            head = Head(head.seq + 1, line_hash(line))
+            seq += 1
+            line = encode_line(event, chain=self.chain, seq=seq, at_ms=at_ms, cmd=cmd, tags=tags, prev=prev)
+            prev = line_hash(line)
             lines.append(line)
             stored.append(StoredEvent(BY_TYPE[type(event)].name, line, (*tags, cmd_of)))
         condition = Condition((*fence(self.chain), *once(cmd), *unless), self.position)
         outcome = self.store.append(stored, condition)
         if isinstance(outcome, Conflict):
             return outcome
-        self.head, self.position = head, outcome
+        self.head, self.position = Head(seq, prev), outcome
         return lines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Sequence
 
 from agentrooms.events.store import (
@@ -22,7 +23,7 @@ class MemoryEventStore:
 
     def __init__(self) -> None:
         self._events: list[Positioned] = []
-        self._by_tag: dict[str, list[int]] = {}
+        self._by_tag: defaultdict[str, list[int]] = defaultdict(list)
 
     def append(self, events: Sequence[StoredEvent], condition: Condition) -> int | Conflict:
         """Appends all events, or returns the conflict and appends none."""
@@ -30,14 +31,15 @@ class MemoryEventStore:
             raise StoreError("an append holds at least one event", hint="do not append when nothing happened")
         if condition.after > len(self._events):
             raise StoreError(f"position {condition.after} is not in this log of {len(self._events)} events")
-        if self.read(condition.query, after=condition.after, limit=1):
+        if condition.after < len(self._events) and self.read(condition.query, after=condition.after, limit=1):
             return Conflict(condition.query, condition.after)
+        position = len(self._events)
         for event in events:
-            position = len(self._events) + 1
+            position += 1
             self._events.append(Positioned(position, event))
             for tag in event.tags:
-                self._by_tag.setdefault(tag, []).append(position)
-        return len(self._events)
+                self._by_tag[tag].append(position)
+        return position
 
     def read(self, query: Query = EVERYTHING, *, after: int = 0, limit: int | None = None) -> list[Positioned]:
         """Returns matching events after a position, in order."""

@@ -40,8 +40,7 @@ def tags_of(event: Event, chain: str, terms: Terms | None = None) -> tuple[str, 
     tags = [chain_tag(chain)]
     agent: str | None = getattr(event, "agent", None)
     if agent is not None:
-        tags.append(f"agent:{agent}")
-        return tuple(sorted(tags))
+        return f"agent:{agent}", tags[0]  # sorted: "agent" comes before "platform" and "room"
     if terms is None and isinstance(event, deal.DealLocked):
         terms = event.terms
     if terms is not None:

@@ -1,0 +1,165 @@
+"""Measures the core in one process: decisions, negotiations, replay and audit, each with its seeds.
+
+Absolute figures say as much about the machine as about the program, so every event rate stands
+beside that of a baseline measured in the same run: encoding and hashing the same log, and no more.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from itertools import product
+from pathlib import Path
+from time import perf_counter
+
+import msgspec
+
+from agentrooms.domain.room import Room, fold
+from agentrooms.domain.terms import StrategyName
+from agentrooms.events.record import Recorded, decode_line, encode_line, line_hash
+from agentrooms.sim import archive
+from agentrooms.sim.audit import audit
+from agentrooms.sim.bilateral import negotiate, parties
+from agentrooms.sim.engine import Engine
+from agentrooms.sim.settings import custom
+
+SWARMS = (20, 100, 500)
+TURNS = 50
+NEGOTIATIONS = 500
+REPEATS = 3
+QUICK_PART = 10
+
+Progress = Callable[[str], None]
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One figure: how many units a second, the best of the repeats; `ratio_permille` is against the baseline."""
+
+    name: str
+    per_second: int
+    unit: str
+    count: int
+    seconds_micros: int
+    seeds: tuple[int, ...]
+    aim: int | None = None
+    ratio_permille: int | None = None
+
+
+class BenchReport(msgspec.Struct, frozen=True):
+    """All figures of one run, in the order measured."""
+
+    rows: tuple[Row, ...]
+
+
+def run_bench(seeds: Sequence[int] = (1, 2, 3), *, quick: bool = False, progress: Progress | None = None) -> BenchReport:
+    """Measures everything; `quick` measures small swarms only, to see that the bench itself works."""
+    say = progress if progress is not None else _silent
+    seeds = tuple(seeds)
+    sizes = SWARMS[:1] if quick else SWARMS
+    rows: list[Row] = []
+    engines: list[Engine] = []
+    for agents in sizes:
+        say(f"swarms of {agents} agents")
+        engines = [Engine(custom(seed, agents // 2, agents // 2)) for seed in seeds]
+        rows += _swarm_rows(agents, engines, seeds)
+    say("bilateral negotiations")
+    rows.append(_bilateral_row(seeds, NEGOTIATIONS // (QUICK_PART if quick else 1)))
+    say("replay and audit")
+    rows += _log_rows(engines, seeds)
+    return BenchReport(tuple(rows))
+
+
+def _swarm_rows(agents: int, engines: list[Engine], seeds: tuple[int, ...]) -> list[Row]:
+    begun = perf_counter()
+    for engine in engines:
+        engine.run()
+    seconds = perf_counter() - begun
+    decisions = sum(_decisions(engine.room) for engine in engines)
+    posted = sum(engine.room.records[a].said for engine in engines for a in engine.room.agents)
+    name = f"swarm of {agents}"
+    return [
+        _row(f"{name}: decisions", "decisions", decisions, seconds, seeds, aim=20_000),
+        _row(f"{name}: posted acts", "acts", posted, seconds, seeds),
+    ]
+
+
+def _decisions(room: Room) -> int:
+    """Returns how often agents were asked: once a round from the one after joining to that of leaving."""
+    ends = ((a.left_round if a.left_round is not None else room.round, a.joined_round) for a in room.agents.values())
+    return sum(left - joined for left, joined in ends)
+
+
+def _bilateral_row(seeds: tuple[int, ...], count: int) -> Row:
+    """Measures negotiations whose limits do not meet, so that each takes all its turns."""
+    pairs = list(product(StrategyName, repeat=2))
+    first = seeds[0] * 1_000_000
+    sides = [parties(first + n, pairs[n % len(pairs)], agreeable=False) for n in range(count)]
+
+    def negotiate_all() -> None:
+        for n, (buyer, seller) in enumerate(sides):
+            negotiate(buyer, seller, seed=first + n, turns=TURNS)
+
+    name = f"bilateral negotiations of {TURNS} turns"
+    return _row(name, "negotiations", count, _best(negotiate_all), seeds[:1], aim=600)
+
+
+def _log_rows(engines: list[Engine], seeds: tuple[int, ...]) -> list[Row]:
+    lines = [line for engine in engines for line in archive.lines_of(engine)]
+    events = [decode_line(line) for line in lines]
+    rooms = [[line for line in archive.lines_of(e) if decode_line(line).chain == e.room_id] for e in engines]
+
+    def replay() -> None:
+        for room in rooms:
+            fold(Room(), (decode_line(line).event for line in room))
+
+    baseline = _row("baseline: encode and hash", "events", len(lines), _best(lambda: _encode(events)), seeds)
+    replayed = sum(map(len, rooms))
+    rows = [
+        baseline,
+        _row("replay: decode and fold", "events", replayed, _best(replay), seeds, aim=100_000),
+        _row("verify", "events", len(lines), _audit_seconds(engines), seeds),
+    ]
+    return [rows[0], *(msgspec.structs.replace(r, ratio_permille=_ratio(r, baseline)) for r in rows[1:])]
+
+
+def _encode(events: list[Recorded]) -> None:
+    for r in events:
+        line = encode_line(r.event, chain=r.chain, seq=r.seq, at_ms=r.at_ms, cmd=r.cmd, tags=r.tags, prev=r.prev)
+        line_hash(line)
+
+
+def _audit_seconds(engines: list[Engine]) -> float:
+    with tempfile.TemporaryDirectory() as place:
+        folders = [Path(place, str(n)) for n in range(len(engines))]
+        for folder, engine in zip(folders, engines, strict=True):
+            archive.write(folder, engine)
+
+        def audit_all() -> None:
+            for folder in folders:
+                assert audit(folder).passed, f"the archive in {folder} does not verify"
+
+        return _best(audit_all)
+
+
+def _best(work: Callable[[], None]) -> float:
+    """Returns the shortest of a few runs: what disturbs a run only makes it longer."""
+    times = []
+    for _repeat in range(REPEATS):
+        begun = perf_counter()
+        work()
+        times.append(perf_counter() - begun)
+    return min(times)
+
+
+def _row(
+    name: str, unit: str, count: int, seconds: float, seeds: tuple[int, ...], *, aim: int | None = None
+) -> Row:
+    return Row(name, int(count / seconds), unit, count, int(seconds * 1_000_000), seeds, aim)
+
+
+def _ratio(row: Row, baseline: Row) -> int:
+    return row.per_second * 1_000 // baseline.per_second
+
+
+def _silent(_what: str) -> None:
+    """Says nothing."""
