@@ -5,5 +5,8 @@ from __future__ import annotations
 import msgspec
 
 
-class Event(msgspec.Struct, frozen=True):
-    """A fact. Field names and meanings are storage format: change them only with a new version and an upcast."""
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """A fact. Field names and meanings are storage format: change them only with a new version and an upcast.
+
+    Values cannot form cycles, so the garbage collector need not walk logs of millions of them.
+    """

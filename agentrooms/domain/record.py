@@ -11,7 +11,7 @@ MESSAGES_A_MINUTE = 10  # the PRD's limit, in room time
 MINUTE_MS = 60_000
 
 
-class Record(msgspec.Struct, frozen=True):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """Counts about one agent. Prices in micro-USDC, rounds since the room opened."""
 
     said: int = 0

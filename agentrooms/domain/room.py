@@ -95,7 +95,7 @@ class QuoteExpired(Event, frozen=True):
     round: int
 
 
-class Quote(msgspec.Struct, frozen=True):
+class Quote(msgspec.Struct, frozen=True, gc=False):
     """A standing ask or bid. `token_id` is None for a bid on anything its agent wants; `grade` says where it ranks."""
 
     id: str

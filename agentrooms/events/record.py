@@ -51,8 +51,8 @@ _ENCODER = msgspec.json.Encoder(order="sorted")
 _DECODER = msgspec.json.Decoder(_RawLine)
 
 
-class Recorded(msgspec.Struct, frozen=True):
-    """A decoded line. `seq` counts from 1 within `chain`; `at_ms` is room time; `hash` is of the stored bytes."""
+class Recorded(msgspec.Struct, frozen=True, gc=False):
+    """A decoded line. `seq` counts from 1 within `chain`; `at_ms` is room time."""
 
     chain: str
     seq: int
@@ -62,8 +62,12 @@ class Recorded(msgspec.Struct, frozen=True):
     tags: tuple[str, ...]
     event: Event
     prev: str
-    hash: str
     line: bytes
+
+    @property
+    def hash(self) -> str:
+        """The hash of the stored bytes, which the next line of the chain holds."""
+        return line_hash(self.line)
 
 
 def encode_line(event: Event, *, chain: str, seq: int, at_ms: int, cmd: str, tags: tuple[str, ...], prev: str) -> bytes:
@@ -87,4 +91,4 @@ def decode_line(line: bytes) -> Recorded:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BrokenLine(f"not a line of an event log: {error}") from error
     event = decode(raw.type, raw.v, raw.data)
-    return Recorded(raw.chain, raw.seq, raw.at_ms, raw.cmd, raw.type, raw.tags, event, raw.prev, line_hash(line), line)
+    return Recorded(raw.chain, raw.seq, raw.at_ms, raw.cmd, raw.type, raw.tags, event, raw.prev, line)

@@ -18,7 +18,7 @@ class StoreError(AgentroomsError):
     """The store was used in a way its contract forbids, or cannot be reached."""
 
 
-class StoredEvent(msgspec.Struct, frozen=True):
+class StoredEvent(msgspec.Struct, frozen=True, gc=False):
     """What is stored: a stable type name, bytes that are never looked into, and tags."""
 
     type: str
@@ -26,7 +26,7 @@ class StoredEvent(msgspec.Struct, frozen=True):
     tags: tuple[str, ...]
 
 
-class Positioned(msgspec.Struct, frozen=True):
+class Positioned(msgspec.Struct, frozen=True, gc=False):
     """A stored event and its place in the one order; positions grow but may have gaps."""
 
     position: int
