@@ -21,7 +21,7 @@ from agentrooms.actors.messages import (
 from agentrooms.actors.runtime import Send
 from agentrooms.chain.port import Chain, Execution
 from agentrooms.consensus.protocol import ASK_TIMEOUT_MS, ASKS_MAX, Tally, ask, receive
-from agentrooms.domain.deal import Decision, FailReason, Terms
+from agentrooms.domain.deal import Decision, FailReason
 from agentrooms.domain.verifier_set import VerifierSet
 from agentrooms.errors import AgentroomsError
 from agentrooms.events.vault import Vault, get_mandate
@@ -117,11 +117,3 @@ class SettlementActor:
         expired = not facts.used and facts.at_ms > job.terms.deadline_ms
         reason = FailReason.EXPIRED if expired else None
         return Send(f"room:{job.terms.room}", Outcome(job.terms.deal, None, reason, "deadline_passed_unused"))
-
-
-def decision_of(votes_for: Verdict, terms: Terms, verifiers: VerifierSet) -> Decision | None:
-    """Returns the decision a verdict's votes prove, None without a quorum; the room checks for itself."""
-    tally = Tally(terms, verifiers)
-    for vote in votes_for.votes:
-        tally = receive(tally, vote)
-    return tally.decided

@@ -36,5 +36,5 @@ def digest(purpose: str, data: bytes) -> str:
 
 def normalise(text: str) -> str:
     """Returns `text` in normal form C without control characters; for every text that enters from outside."""
-    kept = (c for c in unicodedata.normalize("NFC", text) if unicodedata.category(c) not in {"Cc", "Cs"})
-    return "".join(kept).strip()
+    kept = (c for c in text if unicodedata.category(c) not in {"Cc", "Cs"})
+    return unicodedata.normalize("NFC", "".join(kept)).strip()

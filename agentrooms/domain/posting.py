@@ -78,6 +78,10 @@ def check_act(room: Room, act: Act, mandate: Mandate, round_: int) -> None:
     agent = room.agents.get(act.agent)
     if agent is None or not agent.present:
         raise ActRefused(f"agent {act.agent} is not in room {room.id}")
+    if act.to is not None:
+        other = room.agents.get(act.to)
+        if other is None or other is agent or not other.present:
+            raise ActRefused(f"agent {act.to} cannot be spoken to")
     if act.kind is ActKind.LEAVE:
         if agent.deal is not None and agent.status is not AgentStatus.COMPLETED:
             raise ActRefused(f"agent {agent.id} has the live deal {agent.deal}")
@@ -99,8 +103,6 @@ def _check_kind(room: Room, agent: Agent, act: Act, mandate: Mandate, round_: in
         quote = standing(room, agent, act)
         if act.kind is ActKind.ACCEPT:
             _check_accept(room, agent, quote, act, mandate, round_)
-    if act.to is not None and (act.to == agent.id or not room.agents[act.to].present):
-        raise ActRefused(f"agent {act.to} cannot be spoken to")
 
 
 def _check_price(room: Room, agent: Agent, act: Act, mandate: Mandate, round_: int) -> None:
@@ -146,6 +148,7 @@ def _check_accept(room: Room, agent: Agent, quote: Quote, act: Act, mandate: Man
 
 def posted(room: Room, act: Act, round_: int, *, text: str, mood: Mood, wording: str) -> ActPosted:
     """Returns the event of a checked act with its words; a priced act makes a quote of its own."""
+    assert len(text) <= TEXT_CHARACTERS_MAX, f"a line has {len(text)} characters"
     quote = None
     if act.kind in {ActKind.OFFER, ActKind.COUNTER}:
         quote = quote_id(act.agent, round_)

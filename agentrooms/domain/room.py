@@ -310,15 +310,18 @@ def _stand(room: Room, agent: Agent, event: ActPosted) -> None:
     place = (side, quote.grade)
     leader = room.leader(side, quote.grade)
     leads = leader is None or better(side, price, leader.price_usdc_micros)
-    if leader is not None and leads and leader.agent != agent.id:
-        record = room.records[leader.agent]
-        room.records[leader.agent] = replace(record, overtaken=record.overtaken + 1)
+    if leads:
+        if leader is not None and leader.agent != agent.id:
+            record = room.records[leader.agent]
+            room.records[leader.agent] = replace(record, overtaken=record.overtaken + 1)
+        room.leaders[place] = quote.id  # before the former quote goes, so that no heir is sought for it
     _drop_quote(room, agent.id)
     room.quotes[quote.id] = quote
     room.quote_of[agent.id] = quote.id
-    standing = room.leader(side, quote.grade)
-    if standing is None or better(side, price, standing.price_usdc_micros):
-        room.leaders[place] = quote.id
+    if not leads:
+        heir = room.leader(side, quote.grade)
+        if heir is None or better(side, price, heir.price_usdc_micros):
+            room.leaders[place] = quote.id
 
 
 def _drop_quote(room: Room, agent: str) -> None:

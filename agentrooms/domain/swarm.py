@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -84,6 +85,15 @@ def evolve(swarm: Swarm, event: SwarmEvent) -> Swarm:
             return replace(swarm, speed=event.speed)
         case SwarmCompleted():
             return replace(swarm, status=SwarmStatus.COMPLETED, deals_completed=event.deals_completed)
+
+
+def fold(events: Iterable[Event]) -> Swarm:
+    """Returns the swarm after its events."""
+    swarm = Swarm()
+    for event in events:
+        assert isinstance(event, SwarmEvent)
+        swarm = evolve(swarm, event)
+    return swarm
 
 
 def start(swarm: Swarm, started: SwarmStarted) -> list[SwarmEvent]:

@@ -6,14 +6,17 @@ from agentrooms.domain.act import Act, Reason
 from agentrooms.domain.agent import Agent
 from agentrooms.domain.ids import draw_below
 from agentrooms.domain.mandate import Mandate
-from agentrooms.domain.market import Market, Situation, situation, trading_ends_ms
-from agentrooms.domain.record import Record, may_speak
+from agentrooms.domain.market import PERMILLE, Market, Situation, elapsed_permille, situation, trading_ends_ms
+from agentrooms.domain.record import MESSAGES_A_MINUTE, MINUTE_MS, Record, may_speak
 from agentrooms.domain.room import Room
 from agentrooms.domain.strategies import STRATEGIES
 from agentrooms.domain.terms import ActKind
 
 HOPELESS_PERMILLE = 700  # from here an agent may give up on a market far beyond its limit
 HOPELESS_GAP_PERMILLE = 400
+ALONE_PERMILLE = 900  # from here it gives up waiting for somebody to trade with
+HURRY_PERMILLE = 900  # from here agents look up twice as often
+RESERVED_MESSAGES = 1  # of those a minute allows, kept for an accept
 PRICED = frozenset({ActKind.OFFER, ActKind.COUNTER, ActKind.ACCEPT})
 
 
@@ -23,16 +26,29 @@ def decide(market: Market, me: Agent, mandate: Mandate, round_: int, dice_key: b
     record = room.records[me.id]
     if _is_over(room, me, mandate, round_):
         return Act(agent=me.id, kind=ActKind.LEAVE, reason=Reason("mandate_ends"))
-    if not me.may_act or not _awake(me, record, round_, dice_key) or not may_speak(record, round_, room.round_ms):
+    if (
+        not me.may_act
+        or not _awake(room, me, mandate, round_, dice_key)
+        or not may_speak(record, round_, room.round_ms)
+    ):
         return None
     s = situation(market, me, mandate, round_, dice_key)
+    if s.best is None and not market.has_counterpart(me):
+        return _alone(s)
     if _is_hopeless(s):
         gap = {"best": s.best.price_usdc_micros} if s.best else {}
         return Act(agent=me.id, kind=ActKind.LEAVE, reason=Reason("market_out_of_reach", gap))
-    act = STRATEGIES[me.strategy].decide(s)
-    if act is not None and act.kind in PRICED:
+    return _decide(s)
+
+
+def _decide(s: Situation) -> Act | None:
+    """Asks the strategy, and holds its act against the mandate and the message rate."""
+    act = STRATEGIES[s.me.strategy].decide(s)
+    if act is None or (act.kind is not ActKind.ACCEPT and _is_talkative(s)):
+        return None
+    if act.kind in PRICED:
         assert act.price_usdc_micros is not None
-        assert s.within(act.price_usdc_micros), f"{me.strategy} left its mandate"
+        assert s.within(act.price_usdc_micros), f"{s.me.strategy} left its mandate"
     return act
 
 
@@ -41,15 +57,37 @@ def _is_over(room: Room, me: Agent, mandate: Mandate, round_: int) -> bool:
     return free and room.at_ms(round_) >= trading_ends_ms(mandate)
 
 
-def _awake(me: Agent, record: Record, round_: int, dice_key: bytes) -> bool:
-    """Tells whether the agent looks up in this round: after its pace, sooner when spoken to, jittered."""
+def _awake(room: Room, me: Agent, mandate: Mandate, round_: int, dice_key: bytes) -> bool:
+    """Tells whether the agent looks up in this round: after its pace, sooner when spoken to or late, jittered."""
+    record = room.records[me.id]
     pace = STRATEGIES[me.strategy].pace_rounds
+    quick = (pace + 1) // 2
     since = round_ - (record.last_round if record.last_round >= 0 else me.joined_round)
-    if record.addressed_round > record.last_round:
-        pace = (pace + 1) // 2
+    if since < quick:
+        return False
+    if _is_spoken_to(record) or elapsed_permille(room, me, mandate, round_) >= HURRY_PERMILLE:
+        pace = quick
     if since < pace:
         return False
-    return since >= pace + draw_below(dice_key, pace, "jitter", round_=record.last_round)
+    return since >= 2 * pace or since >= pace + draw_below(dice_key, pace, "jitter", round_=record.last_round)
+
+
+def _is_spoken_to(record: Record) -> bool:
+    return record.addressed_round > record.last_round
+
+
+def _is_talkative(s: Situation) -> bool:
+    """Tells whether the agent has only its reserve of messages left in this minute."""
+    spent = MESSAGES_A_MINUTE - RESERVED_MESSAGES
+    recent = s.record.recent_rounds
+    return len(recent) >= spent and (s.round - recent[-spent]) * s.market.room.round_ms < MINUTE_MS
+
+
+def _alone(s: Situation) -> Act | None:
+    """Keeps a quote up for whoever may come, and gives up near the end: outbidding rivals would be idle."""
+    if s.elapsed_permille >= ALONE_PERMILLE:
+        return Act(agent=s.me.id, kind=ActKind.LEAVE, reason=Reason("nobody_to_trade_with"))
+    return _decide(s) if s.own is None else None
 
 
 def _is_hopeless(s: Situation) -> bool:
@@ -58,4 +96,4 @@ def _is_hopeless(s: Situation) -> bool:
         return False
     limit = s.mandate.reservation_usdc_micros
     beyond = limit - s.best.price_usdc_micros if s.selling else s.best.price_usdc_micros - limit
-    return beyond * 1000 > limit * HOPELESS_GAP_PERMILLE and s.dice(4, "give_up") == 0
+    return beyond * PERMILLE > limit * HOPELESS_GAP_PERMILLE and s.dice(4, "give_up") == 0

@@ -52,11 +52,12 @@ class Journal:
         self.chain = chain
         self.head = Head()
         self.position = 0
+        self._fence = fence(chain)
 
     def load(self) -> list[Recorded]:
         """Returns what others, or this writer's former life, have written since; moves to the chain's end."""
         position = self.store.head()
-        found = self.store.read(fence(self.chain), after=self.position)
+        found = self.store.read(self._fence, after=self.position)
         new = [decode_line(p.event.data) for p in found]
         if new:
             self.head = Head(new[-1].seq, new[-1].hash)
@@ -88,7 +89,7 @@ class Journal:
             prev = line_hash(line)
             lines.append(line)
             stored.append(StoredEvent(BY_TYPE[type(event)].name, line, (*tags, cmd_of)))
-        condition = Condition((*fence(self.chain), *once(cmd), *unless), self.position)
+        condition = Condition((*self._fence, *once(cmd), *unless), self.position)
         outcome = self.store.append(stored, condition)
         if isinstance(outcome, Conflict):
             return outcome

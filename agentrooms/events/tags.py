@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from agentrooms.domain import deal, ledger, swarm, user
+from agentrooms.domain import deal, ledger, user
+from agentrooms.domain import swarm as swarms
 from agentrooms.domain.collection import CollectionClosed, CollectionRegistered
 from agentrooms.domain.deal import Terms
 from agentrooms.domain.event import Event
@@ -23,6 +24,11 @@ def nft_tag(collection: str, token_id: str) -> str:
 def wallet_tag(wallet: str) -> str:
     """Returns the tag of one wallet, across rooms."""
     return f"wallet:{wallet}"
+
+
+def swarm_tag(swarm: str) -> str:
+    """Returns the tag of one swarm's own events."""
+    return f"swarm:{swarm}"
 
 
 def cmd_tag(cmd: str) -> str:
@@ -60,11 +66,11 @@ def _platform_tags(event: Event) -> list[str]:
         case VerifierSetRegistered():
             return ["verifiers"]
         case (
-            swarm.SwarmStarted()
-            | swarm.SwarmPaused()
-            | swarm.SwarmResumed()
-            | swarm.SwarmSpeedSet()
-            | swarm.SwarmCompleted()
+            swarms.SwarmStarted()
+            | swarms.SwarmPaused()
+            | swarms.SwarmResumed()
+            | swarms.SwarmSpeedSet()
+            | swarms.SwarmCompleted()
         ):
-            return [f"swarm:{event.swarm}"]
+            return [swarm_tag(event.swarm)]
     return []

@@ -5,7 +5,7 @@ A run shares nothing with any other: its log, vault, chain and verifiers are its
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 from agentrooms.actors.agent_host import AgentHost
@@ -15,19 +15,19 @@ from agentrooms.actors.runtime import LocalRuntime
 from agentrooms.actors.settlement import SettlementActor
 from agentrooms.actors.verifier import VerifierActor
 from agentrooms.chain.ledger import LedgerChain
-from agentrooms.domain import collection, swarm, user, verifier_set
+from agentrooms.domain import collection, posting, swarm, user, verifier_set
 from agentrooms.domain.event import Event
 from agentrooms.domain.ids import derive_id, seed_bytes
 from agentrooms.domain.keys import derive_key, public_hex
 from agentrooms.domain.posting import Venue
-from agentrooms.domain.room import Room, RoomOpened, RoomStatus
+from agentrooms.domain.room import Room, RoomOpened, RoomStatus, fold
 from agentrooms.domain.verifier_set import VERIFIERS, Verifier, VerifierSet
 from agentrooms.errors import InvalidInput
-from agentrooms.events.journal import Journal
+from agentrooms.events.journal import Journal, fence
 from agentrooms.events.memory import MemoryEventStore
-from agentrooms.events.record import PLATFORM
-from agentrooms.events.store import Conflict, EventStore
-from agentrooms.events.tags import chain_tag
+from agentrooms.events.store import Conflict, EventStore, QueryItem
+from agentrooms.events.tags import swarm_tag
+from agentrooms.events.transact import transact
 from agentrooms.events.vault import MemoryVault, put_mandate
 from agentrooms.language import ScriptedNarrator, Wording
 from agentrooms.sim import sales
@@ -36,6 +36,7 @@ from agentrooms.sim.swarm import COLLECTION, COLLECTION_NAME, COMPARABLE_BY, Rec
 
 WATCHER = "watcher"
 SETTLEMENT = "settlement"
+GENESIS, COMPLETE = "genesis", "swarm:complete"  # commands of the roomless chain
 RESEARCHER = "0x" + "0" * 39 + "1"  # the owner of swarms of reproducible runs
 
 Progress = Callable[[Committed], None]
@@ -45,7 +46,13 @@ class Engine:
     """A run in the making; `run` takes it to its end."""
 
     def __init__(
-        self, settings: RunSettings, *, store: EventStore | None = None, narrator: Wording | None = None, hosts: int = 1
+        self,
+        settings: RunSettings,
+        *,
+        store: EventStore | None = None,
+        narrator: Wording | None = None,
+        hosts: int = 1,
+        change: Callable[[list[Recruit], Recruiter], list[Recruit]] | None = None,
     ) -> None:
         self.settings = settings
         self.store: EventStore = store if store is not None else MemoryEventStore()
@@ -62,6 +69,8 @@ class Engine:
             settings, self.run_key, self.run_id, self.swarm_id, sales.window(self.run_key, settings.usdc_per_eth)
         )
         self._recruits = self._recruiter.recruits()
+        if change is not None:  # an experiment on the agents themselves; such a run is not its settings' run
+            self._recruits = change(self._recruits, self._recruiter)
         self._verifiers = self._genesis()
         self._place(hosts)
 
@@ -82,8 +91,14 @@ class Engine:
         """Ends the swarm in the log. The room must be closed."""
         assert self.room.status is RoomStatus.INACTIVE, "a run ends when its room has closed"
         deals = sum(deal.receipt is not None for deal in self.room.deals.values())
-        state = swarm.Swarm(self.swarm_id, self.room_id, RESEARCHER)
-        self._log(swarm.finish(state, deals), self.room.at_ms(self.room.round), "swarm:complete")
+        transact(
+            self._platform,
+            (QueryItem(tags=(swarm_tag(self.swarm_id),)),),
+            swarm.fold,
+            lambda state: swarm.finish(state, deals),
+            at_ms=self.room.at_ms(self.room.round),
+            cmd=COMPLETE,
+        )
 
     def _genesis(self) -> VerifierSet:
         """Writes what is there before the first round, as one command."""
@@ -103,7 +118,9 @@ class Engine:
                 self.swarm_id, self.room_id, RESEARCHER, settings.preset, settings.buyers, settings.sellers
             ),
         )
-        self._log(events, settings.started_at_ms, "genesis")
+        self._platform.load()
+        outcome = self._platform.append([(event, None) for event in events], at_ms=settings.started_at_ms, cmd=GENESIS)
+        assert not isinstance(outcome, Conflict), "a run's log is its own"
         return verifiers
 
     def _provide(self, recruit: Recruit) -> list[Event]:
@@ -123,7 +140,6 @@ class Engine:
     def _place(self, hosts: int) -> None:
         """Opens the room and places its actors, then schedules what happens when."""
         settings = self.settings
-        room_journal = Journal(self.store, self.room_id)
         opened = RoomOpened(
             base_grade=sales.COMMON,
             collection=COLLECTION,
@@ -134,8 +150,14 @@ class Engine:
             round_ms=settings.round_ms,
             started_at_ms=settings.started_at_ms,
         )
-        outcome = room_journal.append([(opened, None)], at_ms=settings.started_at_ms, cmd=f"open:{self.room_id}")
-        assert not isinstance(outcome, Conflict)
+        transact(
+            Journal(self.store, self.room_id),
+            fence(self.room_id),
+            partial(fold, Room()),
+            lambda room: posting.open_room(room, opened),
+            at_ms=settings.started_at_ms,
+            cmd=f"open:{self.room_id}",
+        )
         for verifier in self._verifiers.verifiers:
             key = derive_key(self.run_key, "verifier", verifier.id)
             self.runtime.place(
@@ -188,11 +210,6 @@ class Engine:
         if intervention.limit_usdc_micros is not None:
             mandate = put_mandate(self.vault, self._recruiter.remandate(recruit, intervention.limit_usdc_micros))
         return Reconfigure(intervention.agent, intervention.strategy, intervention.style, mandate)
-
-    def _log(self, events: Sequence[Event], at_ms: int, cmd: str) -> None:
-        self._platform.load()
-        outcome = self._platform.append([(event, None) for event in events], at_ms=at_ms, cmd=cmd)
-        assert not isinstance(outcome, Conflict), f"{chain_tag(PLATFORM)} has another writer"
 
 
 def _is_hosted(number: int, hosts: int, agent: str) -> bool:

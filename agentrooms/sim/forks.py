@@ -14,7 +14,7 @@ from agentrooms.errors import AgentroomsError, InvalidInput
 from agentrooms.events.record import Recorded
 from agentrooms.sim import archive
 from agentrooms.sim.archive import Manifest, Parent
-from agentrooms.sim.engine import Engine, Progress
+from agentrooms.sim.engine import COMPLETE, Engine, Progress
 from agentrooms.sim.settings import Intervention
 
 Word = TypeVar("Word", StrategyName, Style)
@@ -83,7 +83,7 @@ def boundary(recorded: list[Recorded], at: int, manifest: Manifest) -> tuple[int
     if not 1 <= at <= len(recorded):
         raise InvalidInput(f"event {at} is not in an archive of {len(recorded)} events", hint="count from 1")
     at_ms = recorded[at - 1].at_ms
-    inside = [n for n, r in enumerate(recorded, start=1) if r.at_ms <= at_ms and r.cmd != "swarm:complete"]
+    inside = [n for n, r in enumerate(recorded, start=1) if r.at_ms <= at_ms and r.cmd != COMPLETE]
     settings = manifest.settings
     return (at_ms - settings.started_at_ms) // settings.round_ms, inside[-1]
 
