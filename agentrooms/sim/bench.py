@@ -6,9 +6,11 @@ beside that of a baseline measured in the same run: encoding and hashing the sam
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Sequence
-from itertools import product
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
 
@@ -51,7 +53,9 @@ class BenchReport(msgspec.Struct, frozen=True):
     rows: tuple[Row, ...]
 
 
-def run_bench(seeds: Sequence[int] = (1, 2, 3), *, quick: bool = False, progress: Progress | None = None) -> BenchReport:
+def run_bench(
+    seeds: Sequence[int] = (1, 2, 3), *, quick: bool = False, progress: Progress | None = None
+) -> BenchReport:
     """Measures everything; `quick` measures small swarms only, to see that the bench itself works."""
     say = progress if progress is not None else _silent
     seeds = tuple(seeds)
@@ -63,7 +67,7 @@ def run_bench(seeds: Sequence[int] = (1, 2, 3), *, quick: bool = False, progress
         engines = [Engine(custom(seed, agents // 2, agents // 2)) for seed in seeds]
         rows += _swarm_rows(agents, engines, seeds)
     say("bilateral negotiations")
-    rows.append(_bilateral_row(seeds, NEGOTIATIONS // (QUICK_PART if quick else 1)))
+    rows += _bilateral_rows(seeds, NEGOTIATIONS // (QUICK_PART if quick else 1))
     say("replay and audit")
     rows += _log_rows(engines, seeds)
     return BenchReport(tuple(rows))
@@ -89,18 +93,27 @@ def _decisions(room: Room) -> int:
     return sum(left - joined for left, joined in ends)
 
 
-def _bilateral_row(seeds: tuple[int, ...], count: int) -> Row:
-    """Measures negotiations whose limits do not meet, so that each takes all its turns."""
-    pairs = list(product(StrategyName, repeat=2))
-    first = seeds[0] * 1_000_000
-    sides = [parties(first + n, pairs[n % len(pairs)], agreeable=False) for n in range(count)]
-
-    def negotiate_all() -> None:
-        for n, (buyer, seller) in enumerate(sides):
-            negotiate(buyer, seller, seed=first + n, turns=TURNS)
-
+def _bilateral_rows(seeds: tuple[int, ...], count: int) -> list[Row]:
+    """Measures negotiations whose limits do not meet, so that each takes all its turns; in one process and in all."""
+    first, processes = seeds[0] * 1_000_000, os.cpu_count() or 1
     name = f"bilateral negotiations of {TURNS} turns"
-    return _row(name, "negotiations", count, _best(negotiate_all), seeds[:1], aim=600)
+    alone = _best(lambda: _negotiate(first, count))
+    chunks = [(first + n * count, count) for n in range(processes)]
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        list(pool.map(_negotiate, *zip(*((first, 10) for first, _count in chunks), strict=True)))  # imports, warms up
+        together = _best(lambda: list(pool.map(_negotiate, *zip(*chunks, strict=True))))
+    return [
+        _row(f"{name}, 1 process", "negotiations", count, alone, seeds[:1], aim=600),
+        _row(f"{name}, {processes} processes", "negotiations", count * processes, together, seeds[:1]),
+    ]
+
+
+def _negotiate(first: int, count: int) -> None:
+    """Negotiates between all pairs of strategies in turn."""
+    pairs = [(buying, selling) for buying in StrategyName for selling in StrategyName]
+    for n in range(first, first + count):
+        buyer, seller = parties(n, pairs[n % len(pairs)], agreeable=False)
+        negotiate(buyer, seller, seed=n, turns=TURNS)
 
 
 def _log_rows(engines: list[Engine], seeds: tuple[int, ...]) -> list[Row]:
@@ -141,7 +154,7 @@ def _audit_seconds(engines: list[Engine]) -> float:
         return _best(audit_all)
 
 
-def _best(work: Callable[[], None]) -> float:
+def _best(work: Callable[[], object]) -> float:
     """Returns the shortest of a few runs: what disturbs a run only makes it longer."""
     times = []
     for _repeat in range(REPEATS):
@@ -151,9 +164,7 @@ def _best(work: Callable[[], None]) -> float:
     return min(times)
 
 
-def _row(
-    name: str, unit: str, count: int, seconds: float, seeds: tuple[int, ...], *, aim: int | None = None
-) -> Row:
+def _row(name: str, unit: str, count: int, seconds: float, seeds: tuple[int, ...], *, aim: int | None = None) -> Row:
     return Row(name, int(count / seconds), unit, count, int(seconds * 1_000_000), seeds, aim)
 
 
