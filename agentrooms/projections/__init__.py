@@ -1,0 +1,1 @@
+"""Read models: pure folds of recorded events into tables whose columns are declared once."""
