@@ -62,8 +62,8 @@ def mandate_hash(mandate: Mandate) -> str:
 
 def is_signed(signed: SignedMandate) -> bool:
     """Tells whether the principal itself signed."""
-    own_key = wallet_address(signed.public_key) == signed.mandate.principal
-    return own_key and verify(signed.public_key, mandate_bytes(signed.mandate), signed.signature)
+    by_key = verify(signed.public_key, mandate_bytes(signed.mandate), signed.signature)  # False for malformed hex
+    return by_key and wallet_address(signed.public_key) == signed.mandate.principal
 
 
 def check_mandate(mandate: Mandate) -> None:

@@ -123,7 +123,7 @@ class Recruiter:
         worth = self._market.items[ordinal][2]
         limit = _part(worth, 700 + draw("limit", 301))
         start = _part(limit, 1_150 + draw("start", 451))
-        return limit, start, _part(start, 1_250)
+        return limit, start, 2 * start
 
     def _bidding(self, agent: str, wants: Wants) -> tuple[int, int, int | None]:
         """Returns limit and start: a buyer pays 95 to 130 % of a sale drawn from those of its grade."""

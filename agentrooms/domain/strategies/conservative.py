@@ -1,16 +1,28 @@
-"""Conservative: opens low, waits, gives at most what it was given."""
+"""Conservative: opens low, waits, gives at most what it was given, steps back when outrun."""
 
 from __future__ import annotations
 
 from agentrooms.domain.act import Act
 from agentrooms.domain.market import PERMILLE, Situation
 from agentrooms.domain.money import to_tick
-from agentrooms.domain.strategies.moves import between, boulware, last_price, propose, refuse, retract, step_of, takes
+from agentrooms.domain.strategies.curves import boulware
+from agentrooms.domain.strategies.moves import (
+    between,
+    conceding,
+    heard,
+    last_price,
+    propose,
+    refuse,
+    retract,
+    step_of,
+    takes,
+)
 from agentrooms.domain.terms import StrategyName
 
-BOULWARE_POWER = 2
-LATE_PERMILLE = 850
-HOPELESS_PART = 8  # a rival ahead by more than an eighth of the price makes it step back
+BOULWARE_POWER = 2  # beta 0.5
+LATE_PERMILLE = 800
+OUTRUN_PERMILLE = 125  # a rival ahead by more than an eighth of the price makes it step back
+WORTH_PART = 3  # a concession below a third of its own step deserves no answer
 
 
 class Conservative:
@@ -20,34 +32,37 @@ class Conservative:
     pace_rounds = 8
 
     def decide(self, s: Situation) -> Act | None:
-        """Takes what its curve would offer; moves no further than it was met; steps back when outrun."""
-        plan = between(s, boulware(s.elapsed_permille, BOULWARE_POWER))
+        """Takes what its curve would offer; moves no further than it was met; stays out while it is outrun."""
+        plan = conceding(s, between(s, boulware(s.elapsed_permille, BOULWARE_POWER)))
         taken = takes(s, plan)
         if taken is not None:
             return taken
-        if s.own is None:
-            return propose(s, plan if s.record.said else s.mandate.start_usdc_micros, "low_open")
-        if self._outrun(s):
-            return retract(s, "rival_far_ahead")
         if s.elapsed_permille >= LATE_PERMILLE:
             return propose(s, plan, "late_concession")
-        if s.addressed:
-            return self._answer(s, plan)
-        return propose(s, s.towards(last_price(s), -step_of(s) // 2), "slow_step") if s.dice(3, "step") == 0 else None
+        if s.record.last_price_usdc_micros is None:
+            return propose(s, s.mandate.start_usdc_micros, "cautious_open")
+        if self._outrun(s, plan):
+            return retract(s, "outrun") if s.dice(2, "step_back") == 0 else None
+        if s.own is None:
+            return propose(s, plan, "reopen")
+        return self._answer(s, plan)
 
     @staticmethod
     def _answer(s: Situation, plan: int) -> Act | None:
-        """Returns the concession it was given, but not beyond its curve; refuses when it was given nothing."""
-        given = to_tick(min(s.record.last_concession_usdc_micros, step_of(s)))
-        if given == 0:
-            return refuse(s, "nothing_given")
-        met = s.towards(last_price(s), -given)
-        return propose(s, met if s.as_good(met, plan) else plan, "reciprocate")
+        """Gives back what it was given, no further than its curve; else refuses or takes a slow step now and then."""
+        step = step_of(s)
+        given = to_tick(min(step, s.record.last_concession_usdc_micros)) if heard(s) is not None else 0
+        rule = "reciprocate"
+        if given * WORTH_PART < step:
+            if s.dice(3, "step") > 0:
+                return refuse(s, "too_little_given") if s.dice(3, "refuse") == 0 else None
+            given, rule = step // 2, "slow_step"
+        price = s.towards(last_price(s), -given)
+        return propose(s, price if s.as_good(price, plan) else plan, rule)
 
     @staticmethod
-    def _outrun(s: Situation) -> bool:
-        if s.own is None or s.rival is None or s.elapsed_permille > LATE_PERMILLE:
+    def _outrun(s: Situation, price: int) -> bool:
+        """Whether a rival is so far ahead of what this agent would quote that quoting only shows its hand."""
+        if s.rival is None or s.as_good(s.rival.price_usdc_micros, price):
             return False
-        behind = abs(s.own.price_usdc_micros - s.rival.price_usdc_micros) * PERMILLE // s.own.price_usdc_micros
-        ahead = not s.as_good(s.rival.price_usdc_micros, s.own.price_usdc_micros)
-        return ahead and behind > PERMILLE // HOPELESS_PART and s.dice(4, "step_back") == 0
+        return abs(price - s.rival.price_usdc_micros) * PERMILLE > price * OUTRUN_PERMILLE

@@ -1,7 +1,7 @@
-"""Moves that strategies share: concession curves, proposals within the mandate, acceptance, answers.
+"""Moves that strategies share: prices within the mandate, proposals, acceptance, answers.
 
-The curves are Faratin et al.'s time-dependent tactics, price(t) = start + (limit - start) * t**(1/beta),
-in integers: beta below 1 holds out (Boulware), 1 is linear, above 1 yields early (conceder).
+Three rules hold for all strategies because they stand here. What an agent has offered to all it also
+takes; at the last call it takes whatever its mandate allows; and before the ramp no quote shows a limit.
 """
 
 from __future__ import annotations
@@ -13,29 +13,10 @@ from agentrooms.domain.room import Quote
 from agentrooms.domain.terms import ActKind, Role
 
 STEPS = 12  # a concession is about a twelfth of the way from start to limit: messages are scarce, cents are not
-
-
-def boulware(elapsed_permille: int, power: int) -> int:
-    """Returns t**power in permille: little is given until late."""
-    return elapsed_permille**power // PERMILLE ** (power - 1)
-
-
-def conceder(elapsed_permille: int) -> int:
-    """Returns t**(1/3) in permille: much is given early."""
-    return _CUBE_ROOTS[elapsed_permille]
-
-
-def _cube_roots() -> tuple[int, ...]:
-    """Returns for each permille t the largest r whose cube is at most t, both as parts of one."""
-    roots, root = [], 0
-    for t in range(PERMILLE + 1):
-        while (root + 1) ** 3 <= t * PERMILLE**2:
-            root += 1
-        roots.append(root)
-    return tuple(roots)
-
-
-_CUBE_ROOTS = _cube_roots()
+LEAST_PART = 6  # a standing quote gives way to one at least a sixth of a step away; less is noise in the room
+RAMP_PERMILLE = 700
+EARLY_MOST_PERMILLE = 900  # before the ramp no quote gives more of the way than this
+LAST_CALL_PERMILLE = 960
 
 
 def step_of(s: Situation) -> int:
@@ -51,10 +32,10 @@ def between(s: Situation, given_permille: int) -> int:
 
 
 def bounded(s: Situation, price: int) -> int:
-    """Returns the nearest whole tick within the mandate."""
+    """Returns the whole tick within the mandate next to a price, rounded in the agent's favour."""
     limit, maximum = s.mandate.reservation_usdc_micros, s.mandate.maximum_usdc_micros
     if s.selling:
-        price = max(limit, -to_tick(-price) if price % TICK_USDC_MICROS else price)
+        price = max(limit, -to_tick(-price))
         return price if maximum is None else min(price, maximum)
     return max(TICK_USDC_MICROS, min(limit, to_tick(price)))
 
@@ -65,16 +46,25 @@ def last_price(s: Situation) -> int:
     return bounded(s, s.mandate.start_usdc_micros if last is None else last)
 
 
+def conceding(s: Situation, price: int) -> int:
+    """Returns the price, or the last one when that gave more: going back would only confuse the other side."""
+    last = last_price(s)
+    return last if s.as_good(price, last) else price
+
+
 def takes(s: Situation, worst: int) -> Act | None:
-    """Accepts the best opposing quote when it is at least as good as `worst` and within the mandate."""
+    """Accepts the best opposing quote when it is as good as `worst` or as the agent's own standing quote."""
     best = s.best
-    if best is None or not s.within(best.price_usdc_micros) or not s.as_good(best.price_usdc_micros, worst):
+    if best is None or not s.within(best.price_usdc_micros):
         return None
-    facts = {"price": best.price_usdc_micros}
+    good = s.as_good(best.price_usdc_micros, worst)
+    good = good or (s.own is not None and s.as_good(best.price_usdc_micros, s.own.price_usdc_micros))
+    if not good and s.elapsed_permille < LAST_CALL_PERMILLE:
+        return None
     return Act(
         agent=s.me.id,
         kind=ActKind.ACCEPT,
-        reason=Reason("quote_at_least_next_price", facts),
+        reason=Reason("good_enough" if good else "last_call", {"price": best.price_usdc_micros}),
         refers_to=best.id,
         to=best.agent,
         price_usdc_micros=best.price_usdc_micros,
@@ -83,45 +73,54 @@ def takes(s: Situation, worst: int) -> Act | None:
 
 
 def propose(s: Situation, price: int, rule: str) -> Act | None:
-    """Quotes a price: a counter to the best opposing quote, else an offer. None when it already stands.
+    """Quotes a price: a counter to what the other side has said last, else an offer to the room.
 
-    A buyer never bids at or above a standing ask it may take: it takes the ask instead.
+    Returns None when about this price stands already. Nobody quotes at or beyond a quote it may take: it
+    takes that instead, so no buyer pays more than the lowest ask for what it wants.
     """
-    price = bounded(s, price)
+    maximum = s.mandate.maximum_usdc_micros
+    if maximum is not None and s.best is not None and s.best.price_usdc_micros > maximum:
+        price, rule = maximum, "bid_above_maximum"  # no deal may be dearer, but whoever bids more will take that
+    price = _held_back(s, bounded(s, price))
     crossing = takes(s, price)
     if crossing is not None:
         return crossing
-    if s.own is not None and s.own.price_usdc_micros == price:
+    if s.own is None and price == s.record.last_price_usdc_micros:
+        rule = "renew"
+    least = max(TICK_USDC_MICROS, step_of(s) // LEAST_PART)
+    if s.own is not None and abs(s.own.price_usdc_micros - price) < least:
         return None
-    best = s.best
+    answered = s.best if s.best is not None and s.best.round >= s.record.last_round else None
     facts = {"price": price, "elapsed_permille": s.elapsed_permille}
-    if best is not None:
-        facts["answers"] = best.price_usdc_micros
+    if s.best is not None:
+        facts["best"] = s.best.price_usdc_micros
+    if s.rival is not None:
+        facts["rival"] = s.rival.price_usdc_micros
     return Act(
         agent=s.me.id,
-        kind=ActKind.COUNTER if best is not None else ActKind.OFFER,
+        kind=ActKind.OFFER if answered is None else ActKind.COUNTER,
         reason=Reason(rule, facts),
         price_usdc_micros=price,
-        refers_to=best.id if best is not None else None,
-        to=best.agent if best is not None else None,
-        token_id=s.me.item.token_id if s.me.item is not None else None,
+        refers_to=None if answered is None else answered.id,
+        to=None if answered is None else answered.agent,
+        token_id=None if s.me.item is None else s.me.item.token_id,
     )
 
 
 def refuse(s: Situation, rule: str) -> Act | None:
-    """Declines the quote of whoever spoke to the agent last, if it still stands."""
-    quote = _speaker_quote(s)
+    """Declines the quote the agent has just been countered with; never the same quote twice."""
+    quote = heard(s)
     if quote is None:
         return None
     facts = {"price": quote.price_usdc_micros}
     return Act(agent=s.me.id, kind=ActKind.REJECT, reason=Reason(rule, facts), refers_to=quote.id, to=quote.agent)
 
 
-def remark(s: Situation, rule: str) -> Act:
-    """Says something without a price, to whoever spoke to the agent last, else to the room."""
-    to = s.record.addressed_by if s.addressed else None
-    if to is not None and not s.market.room.agents[to].present:
-        to = None
+def remark(s: Situation, rule: str) -> Act | None:
+    """Answers whoever spoke to the agent, without a price; None when nobody present did."""
+    to = s.record.addressed_by
+    if not s.addressed or not s.market.room.agents[to].present:
+        return None
     return Act(agent=s.me.id, kind=ActKind.COMMENT, reason=Reason(rule, {"refusals": s.record.refusals}), to=to)
 
 
@@ -134,22 +133,36 @@ def retract(s: Situation, rule: str) -> Act | None:
 
 
 def shave(s: Situation, step: int) -> int | None:
-    """Returns the price that beats the best comparable rival by `step`; None without a rival that is ahead."""
+    """Returns the price that beats the best comparable rival by `step`; None when the agent leads or cannot beat it."""
     if s.rival is None or not s.as_good(last_price(s), s.rival.price_usdc_micros):
         return None
-    return s.towards(s.rival.price_usdc_micros, -step)
+    price = s.towards(s.rival.price_usdc_micros, -max(TICK_USDC_MICROS, to_tick(step)))
+    return price if price > 0 and s.within(price) and _held_back(s, price) == price else None
 
 
-def _speaker_quote(s: Situation) -> Quote | None:
+def heard(s: Situation) -> Quote | None:
+    """Returns the quote the agent was countered with since it last spoke, if it still stands."""
     if not s.addressed:
         return None
     room = s.market.room
-    quote = room.quote_of.get(s.record.addressed_by)
-    if quote is None or room.quotes[quote].side is s.me.role:
-        return None
-    return room.quotes[quote]
+    key = room.quote_of.get(s.record.addressed_by)
+    quote = None if key is None else room.quotes[key]
+    return quote if quote and quote.side is not s.me.role and quote.round >= s.record.addressed_round else None
+
+
+def pushed(s: Situation) -> bool:
+    """Tells whether the agent was refused, and not countered, since it last spoke."""
+    return s.addressed and s.record.refusals_in_row > 0 and heard(s) is None
+
+
+def _held_back(s: Situation, price: int) -> int:
+    """Returns the price, before the ramp no closer to the limit than quotes may be by then."""
+    if s.elapsed_permille >= RAMP_PERMILLE:
+        return price
+    most = between(s, EARLY_MOST_PERMILLE)
+    return price if s.as_good(price, most) else most
 
 
 def _item_of(s: Situation, quote: Quote) -> str | None:
     seller = s.me if s.me.role is Role.SELLER else s.market.room.agents[quote.agent]
-    return seller.item.token_id if seller.item is not None else None
+    return None if seller.item is None else seller.item.token_id
