@@ -73,10 +73,16 @@ class Market:
         return self._crowds[agent.role, rank], self._crowds[theirs, rank]
 
     def has_counterpart(self, agent: Agent) -> bool:
-        """Tells whether anybody present sells what the agent wants, or wants what it sells."""
+        """Tells whether anybody present who has spoken sells what the agent wants, or wants what it sells.
+
+        Who is silent does not count: an agent shifts nobody's acts before its own first one.
+        """
         theirs = Role.BUYER if agent.role is Role.SELLER else Role.SELLER
         if theirs not in self._present:
-            self._present[theirs] = [a for a in self.room.agents.values() if a.present and a.role is theirs]
+            room = self.room
+            self._present[theirs] = [
+                a for a in room.agents.values() if a.present and a.role is theirs and room.records[a.id].said
+            ]
         return any(suits(agent, other) for other in self._present[theirs])
 
     def grade_of(self, agent: Agent) -> str:

@@ -14,7 +14,6 @@ from agentrooms.domain.terms import ActKind
 
 HOPELESS_PERMILLE = 700  # from here an agent may give up on a market far beyond its limit
 HOPELESS_GAP_PERMILLE = 400
-ALONE_PERMILLE = 900  # from here it gives up waiting for somebody to trade with
 HURRY_PERMILLE = 900  # from here agents look up twice as often
 RESERVED_MESSAGES = 1  # of those a minute allows, kept for an accept
 PRICED = frozenset({ActKind.OFFER, ActKind.COUNTER, ActKind.ACCEPT})
@@ -33,8 +32,8 @@ def decide(market: Market, me: Agent, mandate: Mandate, round_: int, dice_key: b
     ):
         return None
     s = situation(market, me, mandate, round_, dice_key)
-    if s.best is None and not market.has_counterpart(me):
-        return _alone(s)
+    if s.own is not None and s.best is None and s.elapsed_permille < HURRY_PERMILLE and not market.has_counterpart(me):
+        return None  # one quote stays up for whoever may come; outbidding rivals would be idle
     if _is_hopeless(s):
         gap = {"best": s.best.price_usdc_micros} if s.best else {}
         return Act(agent=me.id, kind=ActKind.LEAVE, reason=Reason("market_out_of_reach", gap))
@@ -81,13 +80,6 @@ def _is_talkative(s: Situation) -> bool:
     spent = MESSAGES_A_MINUTE - RESERVED_MESSAGES
     recent = s.record.recent_rounds
     return len(recent) >= spent and (s.round - recent[-spent]) * s.market.room.round_ms < MINUTE_MS
-
-
-def _alone(s: Situation) -> Act | None:
-    """Keeps a quote up for whoever may come, and gives up near the end: outbidding rivals would be idle."""
-    if s.elapsed_permille >= ALONE_PERMILLE:
-        return Act(agent=s.me.id, kind=ActKind.LEAVE, reason=Reason("nobody_to_trade_with"))
-    return _decide(s) if s.own is None else None
 
 
 def _is_hopeless(s: Situation) -> bool:

@@ -1,0 +1,100 @@
+"""`agentrooms verify`: checks an archive without trusting whoever made it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from agentrooms.cli.examples import examples
+from agentrooms.cli.params import Folder, Json, head_hash
+
+if TYPE_CHECKING:
+    from agentrooms.sim.audit import Check, Report
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command to the command line."""
+    app.command(
+        "verify",
+        epilog=examples(
+            "agentrooms verify runs/a",
+            "agentrooms verify runs/a --re-execute",
+            "agentrooms verify runs/a --expect-head 5f1d… --json",
+        ),
+    )(verify)
+
+
+def verify(
+    folder: Folder,
+    re_execute: Annotated[
+        bool, typer.Option("--re-execute", help="Run the agents again and compare every byte.")
+    ] = False,
+    expect_head: Annotated[
+        str | None,
+        typer.Option(
+            "--expect-head",
+            metavar="HASH",
+            help="The head you noted elsewhere: finds a log that was rewritten as a whole.",
+            parser=head_hash,
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Check an archive: hash chains, signatures, certificates, mandates, invariants, conservation.
+
+    Exit code 0 when all checks pass, 1 when one fails; the first failure is named with its place.
+    """
+    from agentrooms.cli.console import emit
+    from agentrooms.cli.progress import step_progress
+    from agentrooms.sim.audit import audit
+
+    with step_progress(quiet=json) as step:
+
+        def show(stage: str, done: int, total: int) -> None:
+            step(f"{stage}: event {done:,} of {total:,}")
+
+        report = audit(folder, expect_head=expect_head, re_execute=re_execute, progress=show)
+    if json:
+        emit(_document(report))
+    else:
+        _print(report)
+    if not report.passed:
+        raise typer.Exit(1)
+
+
+def _document(report: Report) -> dict[str, Any]:
+    return {
+        "passed": report.passed,
+        "head": report.head,
+        "checks": [
+            {"name": c.name, "passed": c.passed, "count": c.count, "place": c.place, "detail": c.detail}
+            for c in report.checks
+        ],
+        "unchecked": list(report.unchecked),
+    }
+
+
+def _print(report: Report) -> None:
+    from rich.text import Text
+
+    from agentrooms.cli.console import clean, out, table
+
+    screen = out()
+    checks = table("", "Checked", ">Count", "")
+    for check in report.checks:
+        mark = Text("ok", style="green") if check.passed else Text("FAIL", style="bold red")
+        checks.add_row(mark, clean(check.name), f"{check.count:,}", Text(clean(_remark(check))))
+    screen.print(checks)
+    for what in report.unchecked:
+        screen.print(f"not checked: {clean(what)}", soft_wrap=True, markup=False)
+    failed = [check for check in report.checks if not check.passed]
+    if failed:
+        first = failed[0]
+        screen.print(Text(f"FAILED: {clean(first.name)}: {clean(_remark(first))}", style="bold red"), soft_wrap=True)
+        return
+    screen.print(Text("passed", style="bold green"), f"head {report.head}", soft_wrap=True)
+
+
+def _remark(check: Check) -> str:
+    return ": ".join(part for part in (check.place, check.detail) if part)
