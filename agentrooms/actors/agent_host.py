@@ -51,6 +51,7 @@ class AgentHost:
     def receive(self, message: Message) -> list[Send]:
         """Answers `Decide` with the acts of the round; a repeated question gets the same answer."""
         assert isinstance(message, Decide)
+        assert message.seq <= self._seq, "news begin after what this host has learned"
         self._learn(message.news[max(0, self._seq - message.seq) :])
         acts = self.decide(message.round)
         return [Send(self._room_address, Acts(message.round, self._address, acts))]

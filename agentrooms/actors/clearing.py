@@ -21,7 +21,7 @@ from agentrooms.domain.event import Event
 from agentrooms.domain.ids import draw
 from agentrooms.domain.mandate import Mandate
 from agentrooms.domain.posting import ActRefused, Venue
-from agentrooms.domain.room import ActsExplained, Draft, Room, RoomStatus
+from agentrooms.domain.room import ActsExplained, CloseReason, Draft, Room, RoomStatus
 from agentrooms.domain.terms import ActKind, LeaveReason, Role
 from agentrooms.errors import Rejection
 from agentrooms.events.journal import Journal, locks_of
@@ -83,7 +83,7 @@ class Clearing:
         if reasons:
             turn.add(ActsExplained(reasons, round_))
         if closing:
-            turn.add(*posting.close_room(turn.draft.room, "all_agents_left", round_))
+            turn.add(*posting.close_room(turn.draft.room, CloseReason.ALL_AGENTS_LEFT, round_))
         turn.cleared.room = turn.draft.freeze()
         return turn.cleared
 
@@ -105,7 +105,7 @@ class Clearing:
             case messages.Spawn():
                 return posting.spawn(room, replace(command.agent, round=round_))
             case messages.Close():
-                return posting.close_room(room, command.reason, round_)
+                return posting.close_room(room, CloseReason.REQUESTED, round_)
         agent = room.agents.get(command.agent)
         if agent is None:
             raise Rejection(f"agent {command.agent} is not in room {room.id}")
@@ -128,8 +128,11 @@ class Clearing:
     def _act(self, turn: _Turn, act: Act) -> bool:
         """Posts an act if it still holds; tells whether it did."""
         room, round_ = turn.draft.room, turn.round
+        agent = room.agents.get(act.agent)
+        if agent is None:
+            return False
         try:
-            mandate = self._mandate(room.agents[act.agent].mandate_hash)
+            mandate = self._mandate(agent.mandate_hash)
             posting.check_act(room, act, mandate, round_)
             lock = self._lock(turn, act) if act.kind is ActKind.ACCEPT else None
         except (ActRefused, locks.LockRefused):

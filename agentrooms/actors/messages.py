@@ -58,8 +58,6 @@ class Reconfigure(Message, frozen=True):
 class Close(Message, frozen=True):
     """To a room: close as soon as no deal is live."""
 
-    reason: str
-
 
 class Scheduled(Message, frozen=True):
     """To a room: take a command not before this round."""
@@ -124,6 +122,10 @@ class Outcome(Message, frozen=True):
     receipt: Receipt | None
     reason: FailReason | None
     detail: str
+
+
+class AskAgain(Message, frozen=True):
+    """To a room: settlement was made anew and knows of no job; those without an answer are wanted once more."""
 
 
 class AskVote(Message, frozen=True):

@@ -9,7 +9,7 @@ import msgspec
 
 from agentrooms.actors import clearing, messages
 from agentrooms.actors.clearing import Cleared, Clearing
-from agentrooms.actors.messages import Acts, Committed, Decide, Message, Outcome, Refused, Tick, Verdict
+from agentrooms.actors.messages import Acts, AskAgain, Committed, Decide, Message, Outcome, Refused, Tick, Verdict
 from agentrooms.actors.runtime import Send
 from agentrooms.actors.settling import Settling
 from agentrooms.domain.event import Event
@@ -60,15 +60,16 @@ class RoomActor:
         self._acts: dict[str, Acts] = {}
         self._round = -1
         self._asked = False
-        self._news: tuple[Event, ...] = ()
+        self._news: tuple[Event, ...] = tuple(r.event for r in self._journal.load())  # a host may lack the last ones
         self._news_seq = 0
-        self.room = fold(Room(), [r.event for r in self._journal.load()])
+        self.room = fold(Room(), self._news)
+        self._done = self.room.round
 
     def receive(self, message: Message) -> list[Send]:
         """Handles a tick, a host's acts, settlement's answers or a person's command."""
         match message:
             case Tick():
-                if message.round <= self.room.round and self.room.id:
+                if message.round <= self._done:
                     return []
                 self._round, self._asked, self._acts = message.round, False, {}
                 return [*self._settling.jobs(self.room, message.round), *self._run()]
@@ -78,9 +79,11 @@ class RoomActor:
                 return self._run()
             case Verdict() | Outcome():
                 self._settling.learn(message)
-                return self._run()
+                return [*self._settling.jobs(self.room, max(self._round, self._done)), *self._run()]
+            case AskAgain():
+                return self._settling.ask_again()
         if isinstance(message, messages.Command):
-            message = messages.Scheduled(0, message)
+            message = messages.Scheduled(self._done + 1, message)
         assert isinstance(message, messages.Scheduled)
         if len(self._mailbox) >= MAILBOX_MAX:
             raise MailboxFull(f"{MAILBOX_MAX} commands wait for room {self._config.room}", hint="send them more slowly")
@@ -103,7 +106,7 @@ class RoomActor:
         round_, before = self._round, self._journal.head.seq
         cleared = self._append(round_)
         self.room = cleared.room
-        self._news, self._news_seq, self._round = cleared.events, before, -1
+        self._news, self._news_seq, self._round, self._done = cleared.events, before, -1, round_
         config, at_ms = self._config, self.room.at_ms(round_)
         sends = [Send(config.watcher, Refused(config.room, command, why)) for command, why in cleared.refused]
         if cleared.events or not round_:
@@ -116,7 +119,8 @@ class RoomActor:
     def _append(self, round_: int) -> Cleared:
         """Clears and appends the round; a lock lost to another room makes it clear again without that accept."""
         acts = [act for host in sorted(self._acts) for act in self._acts[host].acts]
-        commands = [waiting.command for waiting in self._mailbox if waiting.round <= round_]
+        now = sorted((waiting for waiting in self._mailbox if waiting.round <= round_), key=lambda w: w.round)
+        commands = [waiting.command for waiting in now]
         later = [waiting for waiting in self._mailbox if waiting.round > round_]
         cmd = f"round:{self._config.room}:{round_}"
         for _attempt in range(CLEARINGS_MAX):

@@ -6,6 +6,7 @@ Answers enter the log at a round drawn from the seed, however long they took: a 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 from agentrooms.actors.messages import CheckExpiry, Execute, Outcome, Verdict, VerifyDeal
 from agentrooms.actors.runtime import Send
@@ -29,7 +30,7 @@ class Settling:
         self._run_key = run_key
         self._settlement = settlement
         self._verifiers = verifiers
-        self._asked: set[tuple[str, str]] = set()
+        self._asked: dict[tuple[str, str], Send] = {}  # in the order asked
         self._verdicts: dict[str, Verdict] = {}
         self._outcomes: dict[str, Outcome] = {}
 
@@ -40,7 +41,7 @@ class Settling:
         elif answer.receipt is not None or answer.reason is not None:
             self._outcomes[answer.deal] = answer
         else:
-            self._asked.discard((answer.deal, "expiry"))  # the chain has not decided: ask again later
+            self._asked.pop((answer.deal, "expiry"), None)  # the chain has not decided: ask again later
 
     def jobs(self, room: Room, round_: int) -> list[Send]:
         """Returns the requests that live deals need and that have not been made, in lock order."""
@@ -49,9 +50,14 @@ class Settling:
             stage = self._stage(room, deal, round_)
             if stage is None or (deal.terms.deal, stage) in self._asked:
                 continue
-            self._asked.add((deal.terms.deal, stage))
-            sends.append(Send(self._settlement, _job(room, deal, stage, round_)))
+            job = self._asked[deal.terms.deal, stage] = Send(self._settlement, _job(room, deal, stage, round_))
+            sends.append(job)
         return sends
+
+    def ask_again(self) -> list[Send]:
+        """Returns the requests that have no answer yet, in the order in which they were made."""
+        answers: dict[str, Mapping[str, object]] = {"verify": self._verdicts}
+        return [job for (deal, stage), job in self._asked.items() if deal not in answers.get(stage, self._outcomes)]
 
     def ready(self, room: Room, round_: int) -> bool:
         """Tells whether all answers that are due in the round have come."""
@@ -80,6 +86,8 @@ class Settling:
         name = deal.terms.deal
         if deal.state is DealState.EXECUTING:
             return name in self._outcomes or not self._outcome_due(room, deal, round_)
+        if (name, "expiry") in self._asked:
+            return name in self._outcomes
         return name in self._verdicts or not self._verdict_due(deal, round_)
 
     def _verdict_due(self, deal: Deal, round_: int) -> bool:

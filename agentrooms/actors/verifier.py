@@ -18,12 +18,16 @@ from agentrooms.events.vault import NotInVault, Vault, get_mandate
 class VerifierActor:
     """One of the seven; it trusts neither the room nor settlement, only signatures and the chain."""
 
-    def __init__(self, name: str, key: SigningKey, chain: Chain, vault: Vault) -> None:
+    def __init__(
+        self, name: str, key: SigningKey, chain: Chain, vault: Vault, kept: dict[str, Vote] | None = None
+    ) -> None:
+        """`kept` outlives the actor and holds what it has decided; without it the memory ends with the process."""
         self._name = name
         self._key = key
         self._chain = chain
         self._vault = vault
-        self._memory = Memory()
+        self._kept = kept if kept is not None else {}
+        self._memory = Memory(dict(self._kept))
 
     def receive(self, message: Message) -> list[Send]:
         """Answers a question about a deal with the one vote it has on it."""
@@ -33,6 +37,7 @@ class VerifierActor:
         if vote is None:
             vote = self._decide(terms, message.at_ms)
             self._memory = self._memory.remember(terms.deal, vote)
+            self._kept[terms.deal] = vote
         return [Send(message.reply_to, VoteCast(vote))]
 
     def _decide(self, terms: Terms, at_ms: int) -> Vote:

@@ -175,5 +175,5 @@ def _follow(run: Run, start: int, speed: float) -> None:
         if before_ms is not None:
             time.sleep(min((recorded.at_ms - before_ms) / 1000 / speed, PAUSE_S_MAX))
         before_ms = recorded.at_ms
-        out().print(rich_line(line, rounds=True))
+        out().print(rich_line(line, rounds=True), soft_wrap=not out().is_terminal)
         out().file.flush()

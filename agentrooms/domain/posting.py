@@ -14,7 +14,7 @@ from agentrooms.domain.mandate import Mandate, breach
 from agentrooms.domain.market import fits, rests
 from agentrooms.domain.money import is_price
 from agentrooms.domain.record import may_speak
-from agentrooms.domain.room import ActPosted, Quote, QuoteExpired, Room, RoomClosed, RoomOpened, RoomStatus
+from agentrooms.domain.room import ActPosted, CloseReason, Quote, QuoteExpired, Room, RoomClosed, RoomOpened, RoomStatus
 from agentrooms.domain.terms import ActKind, AgentStatus, LeaveReason, Mood, Role
 from agentrooms.errors import Rejection
 
@@ -44,7 +44,7 @@ def open_room(room: Room, opened: RoomOpened) -> list[Event]:
     return [opened]
 
 
-def close_room(room: Room, reason: str, round_: int) -> list[Event]:
+def close_room(room: Room, reason: CloseReason, round_: int) -> list[Event]:
     """Closes a room; all agents leave. Raises Rejection while a deal is live."""
     if room.status is RoomStatus.INACTIVE:
         return []

@@ -44,6 +44,13 @@ class RoomStatus(StrEnum):
     INACTIVE = "inactive"
 
 
+class CloseReason(StrEnum):
+    """Why a room closed."""
+
+    ALL_AGENTS_LEFT = "all_agents_left"
+    REQUESTED = "requested"
+
+
 class RoomOpened(Event, frozen=True, kw_only=True):
     """A room opened. `round_ms` and `started_at_ms` make room time; a quote stands `quote_rounds`."""
 
@@ -60,7 +67,7 @@ class RoomOpened(Event, frozen=True, kw_only=True):
 class RoomClosed(Event, frozen=True):
     """The room closed; its agents have left."""
 
-    reason: str
+    reason: CloseReason
     round: int
 
 

@@ -15,6 +15,7 @@ import msgspec
 
 from agentrooms.domain import agent, collection, deal, ledger, room, swarm, user, verifier_set
 from agentrooms.domain.event import Event
+from agentrooms.domain.terms import LeaveReason
 from agentrooms.errors import AgentroomsError
 
 
@@ -26,13 +27,17 @@ class Origin(StrEnum):
 
 
 class EventType(msgspec.Struct, frozen=True):
-    """One entry of the catalogue. A private event goes to its owner only; others see its number, not its body."""
+    """One entry of the catalogue. A private event goes to its owner only; others see its number, not its body.
+
+    An event that is derived as a rule is an input when its `reason` is one of `input_reasons`.
+    """
 
     name: str
     version: int
     type: type[Event]
     origin: Origin
     input_fields: tuple[str, ...] = ()
+    input_reasons: tuple[str, ...] = ()
     private: bool = False
 
 
@@ -45,7 +50,7 @@ _IN, _OUT = Origin.INPUT, Origin.DERIVED
 CATALOGUE: tuple[EventType, ...] = (
     EventType("act.posted", 1, room.ActPosted, _OUT, input_fields=("text", "wording")),
     EventType("acts.explained", 1, room.ActsExplained, _OUT, private=True),
-    EventType("agent.left", 1, agent.AgentLeft, _OUT),
+    EventType("agent.left", 1, agent.AgentLeft, _OUT, input_reasons=(LeaveReason.USER_REMOVED,)),
     EventType("agent.paused", 1, agent.AgentPaused, _IN),
     EventType("agent.reconfigured", 1, agent.AgentReconfigured, _IN),
     EventType("agent.resumed", 1, agent.AgentResumed, _IN),
@@ -54,14 +59,16 @@ CATALOGUE: tuple[EventType, ...] = (
     EventType("collection.registered", 1, collection.CollectionRegistered, _IN),
     EventType("deal.certified", 1, deal.DealCertified, _IN),
     EventType("deal.completed", 1, deal.DealCompleted, _IN),
-    EventType("deal.failed", 1, deal.DealFailed, _IN),
+    EventType(
+        "deal.failed", 1, deal.DealFailed, _OUT, input_reasons=(deal.FailReason.REVERTED, deal.FailReason.EXPIRED)
+    ),
     EventType("deal.locked", 1, deal.DealLocked, _OUT),
     EventType("deal.verifying", 1, deal.DealVerifying, _OUT),
     EventType("escrow.submitted", 1, deal.EscrowSubmitted, _IN),
     EventType("ledger.funded", 1, ledger.LedgerFunded, _IN),
     EventType("ledger.minted", 1, ledger.LedgerMinted, _IN),
     EventType("quote.expired", 1, room.QuoteExpired, _OUT),
-    EventType("room.closed", 1, room.RoomClosed, _IN),
+    EventType("room.closed", 1, room.RoomClosed, _OUT, input_reasons=(room.CloseReason.REQUESTED,)),
     EventType("room.opened", 1, room.RoomOpened, _IN),
     EventType("swarm.completed", 1, swarm.SwarmCompleted, _OUT),
     EventType("swarm.paused", 1, swarm.SwarmPaused, _IN),
@@ -98,5 +105,5 @@ def decode(name: str, version: int, data: bytes | msgspec.Raw) -> Event:
         for step in range(version, entry.version):
             fields = UPCASTS[name, step](fields)
         return msgspec.convert(fields, entry.type)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnknownEvent(f"an event of type {name!r} does not have its fields: {error}") from error

@@ -179,6 +179,8 @@ def _section(entry: EventType) -> str:
     if entry.input_fields:
         assert entry.origin is Origin.DERIVED
         facts.append("input fields " + ", ".join(f"`{name}`" for name in entry.input_fields))
+    if entry.input_reasons:
+        facts.append("input when its reason is " + " or ".join(f"`{reason}`" for reason in entry.input_reasons))
     if entry.private:
         facts.append("private")
     line = example_line(entry)

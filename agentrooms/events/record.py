@@ -88,7 +88,7 @@ def decode_line(line: bytes) -> Recorded:
     """Returns the decoded line. Raises BrokenLine or UnknownEvent."""
     try:
         raw = _DECODER.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BrokenLine(f"not a line of an event log: {error}") from error
     event = decode(raw.type, raw.v, raw.data)
     return Recorded(raw.chain, raw.seq, raw.at_ms, raw.cmd, raw.type, raw.tags, event, raw.prev, line)

@@ -77,7 +77,7 @@ def get_mandate(vault: Vault, key: str) -> SignedMandate:
     """Returns the signed mandate of a hash. Raises NotInVault, also when the bytes are not it."""
     try:
         signed = _MANDATE.decode(vault.get(key))
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise NotInVault(f"the vault's entry for {key} is no mandate: {error}") from error
     if mandate_hash(signed.mandate) != key:
         raise NotInVault(f"the vault's entry for {key} has another hash")

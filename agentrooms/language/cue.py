@@ -29,7 +29,6 @@ class Happening(StrEnum):
     NEAR = "near"
     THIRD_REFUSAL = "third_refusal"
     CONCEDED = "conceded"
-    LATE = "late"
 
 
 class Cue(msgspec.Struct, frozen=True):
@@ -37,7 +36,7 @@ class Cue(msgspec.Struct, frozen=True):
 
     `price_usdc_micros` is the act's own price in millionths of a USDC, -1 when it has none.
     `item` and `counterpart` are display names, empty when there is none to mention.
-    `happening` is `conceded` when the counterparty moved, `late` when an accept race was lost.
+    `happening` is `conceded` when the counterparty moved.
     """
 
     act: ActKind

@@ -1,4 +1,4 @@
-"""Checks on a line before a room hears it, whoever worded it.
+"""What a line must keep to, whoever worded it; all scripted lines are tested against it.
 
 Words bind nobody (an act carries its price as data), but a line that names another price or
 sounds like an acceptance misleads people and the agents of others. Scripted lines obey these

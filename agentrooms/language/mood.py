@@ -16,7 +16,7 @@ class Counts(msgspec.Struct, frozen=True):
     `undercuts`: times a rival took the lead over the own standing quote (outbid, for buyers).
     `concessions_received`: times a counterparty moved towards us.
     `elapsed_permille`: share of the mandate's life that has passed, 0..1000.
-    `lost_deals`: accepts that came too late and deals that failed.
+    `lost_deals`: own deals that failed.
     `gap_permille`: own quote to best opposing quote, in permille of the own; -1 unknown.
     `agreed`: 1 when the act is an accept or an own deal is locked, else 0.
     """

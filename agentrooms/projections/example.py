@@ -23,7 +23,7 @@ from agentrooms.domain.deal import (
 from agentrooms.domain.event import Event
 from agentrooms.domain.mandate import Mandate, mandate_hash
 from agentrooms.domain.money import USDC_MICROS
-from agentrooms.domain.room import ActPosted, ActsExplained, QuoteExpired, RoomClosed, RoomOpened
+from agentrooms.domain.room import ActPosted, ActsExplained, CloseReason, QuoteExpired, RoomClosed, RoomOpened
 from agentrooms.domain.terms import ActKind, LeaveReason, Mood, Role, StrategyName, Style
 from agentrooms.events.record import GENESIS, Recorded, decode_line, encode_line, line_hash
 from agentrooms.events.tags import tags_of
@@ -108,7 +108,7 @@ def _events(held: dict[str, Mandate]) -> list[Event]:
         _said("cy", 14, ActKind.LEAVE, None, "Too dear for me. Bye."),
         AgentLeft("agent_cy", LeaveReason.GAVE_UP, 14),
         AgentLeft("agent_fay", LeaveReason.TIMEOUT, 15),
-        RoomClosed("all_agents_left", 15),
+        RoomClosed(CloseReason.ALL_AGENTS_LEFT, 15),
     ]
 
 

@@ -62,6 +62,13 @@ class NotAnArchive(InvalidInput):
     """A folder does not hold a readable archive."""
 
 
+_HINT = "an archive is a folder made by `agentrooms swarm run`"
+
+
+def _unreadable(path: Path, error: OSError) -> NotAnArchive:
+    return NotAnArchive(f"{path} cannot be read: {(error.strerror or str(error)).lower()}", hint=_HINT)
+
+
 def head_of(heads: dict[str, Head]) -> str:
     """Returns the one hash that stands for where all chains end; keep it elsewhere to find a log rewritten whole."""
     return digest("agentrooms/heads/v1", canonical(heads))
@@ -143,10 +150,10 @@ def read_manifest(folder: Path) -> Manifest:
     """Returns an archive's manifest. Raises NotAnArchive."""
     try:
         manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
-    except (OSError, msgspec.DecodeError) as error:
-        raise NotAnArchive(
-            f"{folder} has no readable {MANIFEST}: {error}", hint="make one with `agentrooms swarm run`"
-        ) from error
+    except OSError as error:
+        raise _unreadable(folder / MANIFEST, error) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise NotAnArchive(f"{folder / MANIFEST} is not a manifest: {error}", hint=_HINT) from error
     if manifest.format != FORMAT:
         raise NotAnArchive(f"{folder} has format {manifest.format}, this program reads {FORMAT}")
     return manifest
@@ -157,7 +164,7 @@ def read_lines(folder: Path) -> list[bytes]:
     try:
         data = (folder / EVENTS).read_bytes()
     except OSError as error:
-        raise NotAnArchive(f"{folder} has no readable {EVENTS}: {error}") from error
+        raise _unreadable(folder / EVENTS, error) from error
     if data and not data.endswith(b"\n"):
         raise NotAnArchive(f"{folder / EVENTS} ends within a line", hint="the file was cut; take an intact copy")
     return data.split(b"\n")[:-1]

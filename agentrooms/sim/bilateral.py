@@ -15,6 +15,7 @@ from agentrooms.actors.wording import SCRIPTED, word
 from agentrooms.domain import posting
 from agentrooms.domain.agent import AgentSpawned
 from agentrooms.domain.assets import Item, Wants
+from agentrooms.domain.event import Event
 from agentrooms.domain.ids import derive_id, draw_below, seed_bytes
 from agentrooms.domain.mandate import Mandate
 from agentrooms.domain.market import SETTLEMENT_MS, Market, situation
@@ -22,10 +23,11 @@ from agentrooms.domain.money import USDC_MICROS, to_tick
 from agentrooms.domain.posting import ActRefused, Venue
 from agentrooms.domain.room import Draft, Room, RoomOpened
 from agentrooms.domain.strategies import STRATEGIES
-from agentrooms.domain.terms import ActKind, Role, StrategyName, Style
+from agentrooms.domain.terms import ActKind, Role, StrategyName
 from agentrooms.events.journal import Journal
 from agentrooms.events.memory import MemoryEventStore
 from agentrooms.language import ScriptedNarrator
+from agentrooms.sim.swarm import STYLES
 
 ROUND_MS = 6_000  # one message a turn is within the rate
 VENUE = Venue(0, "", 0, 60_000)
@@ -109,7 +111,7 @@ class _Table:
         self._post(f"turn:{number}", number, *events, posting.lock(posting.terms_of(room, act, VENUE, number), number))
         return act.price_usdc_micros
 
-    def _post(self, cmd: str, number: int, *events: posting.Event) -> None:
+    def _post(self, cmd: str, number: int, *events: Event) -> None:
         self._journal.append([(event, None) for event in events], at_ms=number * ROUND_MS, cmd=cmd)
         for event in events:
             self._draft.apply(event)
@@ -141,7 +143,7 @@ class _Table:
             role=role,
             round=0,
             strategy=party.strategy,
-            style=list(Style)[draw_below(self._key, len(Style), "style", agent)],
+            style=STYLES[draw_below(self._key, len(STYLES), "style", agent)],
             swarm=None,
             wants=wants,
         )

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 
 from agentrooms.actors.agent_host import AgentHost
-from agentrooms.actors.messages import Committed, Message, Reconfigure, Remove, Scheduled, Spawn, Tick
+from agentrooms.actors.messages import AskAgain, Committed, Message, Reconfigure, Remove, Scheduled, Spawn, Tick
 from agentrooms.actors.room import RoomActor, RoomConfig
 from agentrooms.actors.runtime import LocalRuntime
 from agentrooms.actors.settlement import SettlementActor
@@ -161,9 +161,9 @@ class Engine:
         for verifier in self._verifiers.verifiers:
             key = derive_key(self.run_key, "verifier", verifier.id)
             self.runtime.place(
-                f"verifier:{verifier.id}", partial(VerifierActor, verifier.id, key, self.chain, self.vault)
+                f"verifier:{verifier.id}", partial(VerifierActor, verifier.id, key, self.chain, self.vault, {})
             )
-        self.runtime.place(SETTLEMENT, partial(SettlementActor, SETTLEMENT, self.chain, self.vault, self._verifiers))
+        self.runtime.place(SETTLEMENT, self._make_settlement)
         addresses = tuple(f"host:{n}" for n in range(hosts))
         for n, address in enumerate(addresses):
             self.runtime.place(address, partial(self._make_host, address, n, hosts))
@@ -178,7 +178,6 @@ class Engine:
             close_when_empty=True,
         )
         self.runtime.place(f"room:{self.room_id}", partial(self._make_room, config))
-        self._schedule()
 
     def _make_host(self, address: str, number: int, hosts: int) -> AgentHost:
         mine = partial(_is_hosted, number, hosts)
@@ -187,15 +186,22 @@ class Engine:
 
     def _make_room(self, config: RoomConfig) -> RoomActor:
         self._room_actor = RoomActor(config, self.store, self.vault, self._narrator, self._verifiers)
+        self._schedule()
         return self._room_actor
 
+    def _make_settlement(self) -> SettlementActor:
+        self.runtime.tell(f"room:{self.room_id}", AskAgain())  # its jobs, if this is not the first
+        return SettlementActor(SETTLEMENT, self.chain, self.vault, self._verifiers)
+
     def _schedule(self) -> None:
-        address = f"room:{self.room_id}"
-        for recruit in self._recruits:
-            self.runtime.tell(address, Scheduled(recruit.join_round, Spawn(recruit.spawned)))
-        for intervention in self.settings.interventions:
-            self.runtime.tell(address, Scheduled(intervention.round, self._command(intervention)))
-        self.runtime.tell(address, Tick(1))
+        """Tells a room what is still to come. Rounds without events were run before, or are run once more."""
+        address, done = f"room:{self.room_id}", self.room.round
+        todo = [Scheduled(recruit.join_round, Spawn(recruit.spawned)) for recruit in self._recruits]
+        todo += [Scheduled(i.round, self._command(i)) for i in self.settings.interventions]
+        for scheduled in todo:
+            if max(1, scheduled.round) > done:
+                self.runtime.tell(address, scheduled)
+        self.runtime.tell(address, Tick(done + 1))
 
     def _command(self, intervention: Intervention) -> Reconfigure | Remove:
         """Returns the command of an intervention. Raises InvalidInput when its agent is not in the run."""

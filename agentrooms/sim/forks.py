@@ -96,9 +96,9 @@ def _intervention(change: str, round_: int, agents: set[str]) -> Intervention:
     agent = _agent(parts[1], agents)
     match parts[2]:
         case "strategy":
-            return Intervention(round=round_, agent=agent, strategy=_word(StrategyName, value))
+            return Intervention(round=round_, agent=agent, strategy=_word("strategy", StrategyName, value))
         case "style":
-            return Intervention(round=round_, agent=agent, style=_word(Style, value))
+            return Intervention(round=round_, agent=agent, style=_word("style", Style, value))
         case "limit":
             return Intervention(round=round_, agent=agent, limit_usdc_micros=parse_usdc(value))
         case "removed" if value == "true":
@@ -115,8 +115,8 @@ def _agent(name: str, agents: set[str]) -> str:
     return found[0]
 
 
-def _word(kind: type[Word], value: str) -> Word:
+def _word(noun: str, kind: type[Word], value: str) -> Word:
     try:
         return kind(value)
     except ValueError as error:
-        raise InvalidInput(f"{value!r} is not a {kind.__name__}", hint=f"one of {', '.join(kind)}") from error
+        raise InvalidInput(f"{value!r} is not a {noun}", hint=f"one of {', '.join(kind)}") from error

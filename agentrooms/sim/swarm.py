@@ -30,6 +30,16 @@ JOIN_ROUNDS = 12  # agents join within these rounds
 LISTED_POOL = 12  # a buyer of listed items lists some of the run's first items
 PERMILLE = 1000
 
+# Their order is part of what a seed means: what is added later stays out, or every run changes.
+STRATEGIES = (
+    StrategyName.COMPETITIVE,
+    StrategyName.PATIENT,
+    StrategyName.AGGRESSIVE,
+    StrategyName.CONSERVATIVE,
+    StrategyName.SNIPER,
+)
+STYLES = (Style.FORMAL, Style.CASUAL, Style.PROFESSIONAL, Style.AGGRESSIVE)
+
 
 class Recruit(msgspec.Struct, frozen=True):
     """One agent of a swarm before it joins."""
@@ -86,8 +96,8 @@ class Recruiter:
             owner=owner,
             role=role,
             round=join,
-            strategy=list(StrategyName)[draw("strategy", len(StrategyName))],
-            style=list(Style)[draw("style", len(Style))],
+            strategy=STRATEGIES[draw("strategy", len(STRATEGIES))],
+            style=STYLES[draw("style", len(STYLES))],
             swarm=self._swarm,
             wants=wants,
         )
@@ -150,7 +160,8 @@ class Recruiter:
     def _funds(self, agent: str, owner: str) -> LedgerFunded:
         """Returns what the mock wallet holds; some wallets turn out empty-handed when the run asks for it."""
         short = self._draw(agent)("underfunded", PERMILLE) < self._settings.underfunded_permille
-        return LedgerFunded(0 if short else self._budget(), self._budget(), owner)
+        budget = self._budget()
+        return LedgerFunded(allowance_usdc_micros=budget, balance_usdc_micros=0 if short else budget, wallet=owner)
 
     def _budget(self) -> int:
         """Returns every buyer's budget: above all prices of the window, so it tells nothing about a limit."""

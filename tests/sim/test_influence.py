@@ -75,9 +75,7 @@ def test_limits_passed_round_among_the_sellers_move_no_buyer_first(seed: int) ->
         limits = {
             a.spawned.agent: b.mandate.mandate.reservation_usdc_micros for a, b in pairwise([*sellers, sellers[0]])
         }
-        return [
-            _limited(r, recruiter, limits[r.spawned.agent]) if r.spawned.agent in limits else r for r in recruits
-        ]
+        return [_limited(r, recruiter, limits[r.spawned.agent]) if r.spawned.agent in limits else r for r in recruits]
 
     plain = Engine(custom(seed, 6, 6))
     difference = first_difference(acts_of(plain), acts_of(Engine(custom(seed, 6, 6), change=permute)))

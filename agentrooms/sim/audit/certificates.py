@@ -1,0 +1,117 @@
+"""Quorum certificates, counted again by hand (invariant 9)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import ClassVar
+
+from agentrooms.domain.canonical import canonical, digest
+from agentrooms.domain.deal import DealCertified, DealFailed, DealLocked, Decision, FailReason, Terms, Vote
+from agentrooms.domain.keys import verify
+from agentrooms.domain.verifier_set import VerifierSetRegistered
+from agentrooms.sim.audit.source import Source
+from agentrooms.sim.audit.walk import Handler, Line, Rule
+
+VERIFIERS, QUORUM, BLAMED_BY = 7, 5, 3
+
+
+class Certificates(Rule):
+    """At least five distinct registered signers over the same statement; a missing vote counts as no."""
+
+    name: ClassVar[str] = "certificates"
+    compared: ClassVar[str] = "every certificate has five or more valid votes of distinct registered verifiers"
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        self._sets: dict[int, VerifierSetRegistered] = {}
+        self._terms: dict[str, Terms] = {}
+        self._certified: dict[str, DealCertified] = {}
+
+    def handlers(self) -> dict[str, Handler]:
+        """Sets, certificates and the ends that need one."""
+        return {
+            "verifiers.registered": self._registered,
+            "deal.locked": self._locked,
+            "deal.certified": self._check,
+            "deal.completed": self._completed,
+            "deal.failed": self._failed,
+        }
+
+    def _registered(self, line: Line) -> None:
+        event: VerifierSetRegistered = line.event
+        names, keys = {v.id for v in event.verifiers}, {v.public_key for v in event.verifiers}
+        if (len(event.verifiers), len(names), len(keys)) != (VERIFIERS, VERIFIERS, VERIFIERS):
+            self.found.wrong(line.number, f"a set has {VERIFIERS} distinct members, was {len(event.verifiers)}")
+        if event.version != len(self._sets) + 1:
+            self.found.wrong(line.number, f"the set's version is {event.version}, due is {len(self._sets) + 1}")
+        self._sets[event.version] = event
+
+    def _locked(self, line: Line) -> None:
+        event: DealLocked = line.event
+        terms, latest = event.terms, self._sets.get(len(self._sets))
+        self._terms[terms.deal] = terms
+        ours = (terms.set_version, terms.chain_id, terms.escrow)
+        if latest is None or ours != (latest.version, latest.chain_id, latest.escrow):
+            self.found.wrong(line.number, f"verifier set, chain and escrow are {ours}, not those registered")
+
+    def _check(self, line: Line) -> None:
+        event: DealCertified = line.event
+        terms = self._terms.get(event.deal)
+        members = self._sets.get(event.set_version)
+        if terms is None or members is None or terms.set_version != event.set_version:
+            self.found.wrong(line.number, f"deal {event.deal} or verifier set {event.set_version} is unknown here")
+            return
+        self._certified[event.deal] = event
+        names = [vote.verifier for vote in event.votes]
+        if names != sorted(set(names)):
+            self.found.wrong(line.number, f"a verifier is counted twice, or the votes are unsorted: {', '.join(names)}")
+        keys = {v.id: v.public_key for v in members.verifiers}
+        for vote in event.votes:
+            self.found.count += 1
+            wrong = _wrong_vote(vote, terms, keys)
+            if wrong:
+                self.found.wrong(line.number, f"the vote of {vote.verifier} on deal {event.deal}: {wrong}")
+        agreeing = {vote.verifier for vote in event.votes if vote.decision is event.decision}
+        if len(agreeing) < QUORUM:
+            self.found.wrong(line.number, f"{len(agreeing)} votes say {event.decision}, {QUORUM} are needed")
+
+    def _completed(self, line: Line) -> None:
+        certificate = self._certified.get(line.event.deal)
+        if certificate is None or certificate.decision is not Decision.APPROVE:
+            self.found.wrong(line.number, f"deal {line.event.deal} completes without an approval")
+
+    def _failed(self, line: Line) -> None:
+        event: DealFailed = line.event
+        if event.reason is not FailReason.REJECTED:
+            return
+        certificate = self._certified.get(event.deal)
+        if certificate is None or certificate.decision is not Decision.REJECT:
+            self.found.wrong(line.number, f"deal {event.deal} fails as rejected without a reject certificate")
+            return
+        named = Counter(reason for vote in certificate.votes for reason in set(vote.annex.reasons))
+        blamed = ",".join(sorted(reason for reason, count in named.items() if count >= BLAMED_BY))
+        if event.detail != blamed:
+            self.found.wrong(line.number, f"the reason given is {event.detail!r}, the verifiers agree on {blamed!r}")
+
+
+def _wrong_vote(vote: Vote, terms: Terms, keys: dict[str, str]) -> str:
+    """Checks both signatures of a vote, over the statement as the auditor writes it down."""
+    key = keys.get(vote.verifier)
+    if key is None:
+        return "it is not in the registered set"
+    statement = {
+        "domain": "agentrooms/vote/v1",
+        "chain_id": terms.chain_id,
+        "escrow": terms.escrow,
+        "set_version": terms.set_version,
+        "deal": terms.deal,
+        "deal_hash": digest("agentrooms/deal/v1", canonical(terms)),
+        "decision": vote.decision,
+    }
+    if not verify(key, canonical(statement), vote.signature):
+        return f"its signature is not over {vote.decision} of these terms"
+    annex = vote.annex
+    if (vote.decision is Decision.REJECT) is not bool(annex.reasons):
+        return f"it says {vote.decision} with reasons {list(annex.reasons)}"
+    seen = ["agentrooms/vote/v1/annex", vote.verifier, statement, list(annex.reasons), annex.block, annex.at_ms]
+    return "" if verify(key, canonical(seen), annex.signature) else "its annex is not as it was signed"

@@ -1,0 +1,202 @@
+"""Settlement once more: every escrow transaction of the vault on a fresh ledger, and money and items counted."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+from agentrooms.chain.ledger import LEDGER_CHAIN_ID, LEDGER_ESCROW, LedgerChain
+from agentrooms.chain.port import ChainError, Execution
+from agentrooms.domain import verifier_set
+from agentrooms.domain.canonical import canonical
+from agentrooms.domain.deal import (
+    DealCertified,
+    DealCompleted,
+    DealFailed,
+    DealLocked,
+    EscrowSubmitted,
+    FailReason,
+    Receipt,
+    Terms,
+)
+from agentrooms.domain.ledger import LedgerFunded, LedgerMinted
+from agentrooms.domain.verifier_set import VerifierSet, VerifierSetRegistered
+from agentrooms.sim.audit.report import Check, Findings
+from agentrooms.sim.audit.source import UNREADABLE, Log, Vault
+
+_EXECUTION = msgspec.json.Decoder(Execution)
+
+
+class Books:
+    """Who has what by the log's own words: funds and items at genesis, then what the deals moved."""
+
+    def __init__(self) -> None:
+        self.money: dict[str, int] = {}
+        self.owners: dict[tuple[str, str], str] = {}
+        self.minted_usdc_micros = 0
+
+    def fund(self, event: LedgerFunded) -> None:
+        """Books money that comes into being."""
+        self.money[event.wallet] = self.money.get(event.wallet, 0) + event.balance_usdc_micros
+        self.minted_usdc_micros += event.balance_usdc_micros
+
+    def move(self, terms: Terms) -> str:
+        """Books a completed deal; returns what is impossible about it."""
+        key, price = (terms.collection, terms.item.token_id), terms.price_usdc_micros
+        owner, balance = self.owners.get(key), self.money.get(terms.buyer_wallet, 0)
+        self.money[terms.buyer_wallet] = balance - price
+        self.money[terms.seller_wallet] = self.money.get(terms.seller_wallet, 0) + price
+        self.owners[key] = terms.buyer_wallet
+        if owner != terms.seller_wallet:
+            return f"item {terms.item.token_id} is sold by {terms.seller_wallet} but belongs to {owner or 'nobody'}"
+        return f"wallet {terms.buyer_wallet} pays {price} micro-USDC of {balance}" if price > balance else ""
+
+
+class Replay:
+    """Executes the submitted transactions in the log's order, which is the order in which the run sent them."""
+
+    def __init__(self, log: Log, vault: Vault) -> None:
+        self.found = Findings("settlement", log.place)
+        self.books = Books()
+        self._vault = vault
+        self._chain = LedgerChain()
+        self._locked: dict[str, DealLocked] = {}
+        self._certified: dict[str, tuple[int, DealCertified]] = {}
+        self._receipts: dict[str, Receipt | None] = {}
+
+    def take(self, number: int, at_ms: int, event: Any) -> None:  # noqa: ANN401 - one of the union below
+        """Takes one event of the log."""
+        match event:
+            case VerifierSetRegistered():
+                self._chain.register(verifier_set.evolve(VerifierSet(), event))
+            case LedgerFunded():
+                self._chain.fund(event)
+                self.books.fund(event)
+            case LedgerMinted():
+                self._mint(number, event)
+            case DealLocked():
+                self._locked.setdefault(event.terms.deal, event)
+            case DealCertified():
+                self._certified[event.deal] = (at_ms, event)
+            case EscrowSubmitted():
+                self._submit(number, event)
+            case DealCompleted():
+                self._completed(number, event)
+            case DealFailed() if event.reason is FailReason.REVERTED:
+                self._reverted(number, event)
+
+    def _mint(self, number: int, event: LedgerMinted) -> None:
+        key = (event.collection, event.token_id)
+        if key in self.books.owners:
+            self.found.wrong(number, f"item {event.token_id} is minted a second time")
+            return
+        self._chain.mint(event)
+        self.books.owners[key] = event.owner
+
+    def _submit(self, number: int, event: EscrowSubmitted) -> None:
+        self.found.count += 1
+        self._receipts[event.deal] = None
+        raw = self._vault.entries.get(event.tx_hash)
+        if raw is None:
+            self.found.wrong(number, f"transaction {event.tx_hash} is not in the vault")
+            return
+        wrong = self._wrong_content(event, raw)
+        if wrong:
+            self.found.wrong(number, f"transaction {event.tx_hash}: {wrong}")
+            return
+        try:
+            self._chain.send(raw, self._certified[event.deal][0])
+        except (AssertionError, ChainError, *UNREADABLE) as error:
+            self.found.wrong(number, f"the ledger cannot execute transaction {event.tx_hash}: {error}")
+        self._receipts[event.deal] = self._chain.receipt(event.tx_hash)
+
+    def _wrong_content(self, event: EscrowSubmitted, raw: bytes) -> str:
+        """Compares a raw transaction with what the log says was agreed and certified."""
+        if event.tx_hash != "0x" + hashlib.sha256(raw).hexdigest():
+            return "its bytes have another hash"
+        try:
+            execution = _EXECUTION.decode(raw)
+        except UNREADABLE as error:
+            return f"it is no escrow execution: {error}"
+        locked, certified = self._locked.get(event.deal), self._certified.get(event.deal)
+        if locked is None or certified is None:
+            return f"deal {event.deal} was not locked and certified before"
+        terms = locked.terms
+        mandates = (self._vault.mandate(terms.buyer_mandate), self._vault.mandate(terms.seller_mandate))
+        pairs = {
+            "terms": execution.terms == terms,
+            "mandates": (execution.buyer, execution.seller) == mandates,
+            "votes": execution.votes == certified[1].votes,
+            "encoding": canonical(execution) == raw,
+        }
+        differing = [what for what, equal in pairs.items() if not equal]
+        return f"its {differing[0]} are not those of the log" if differing else ""
+
+    def _completed(self, number: int, event: DealCompleted) -> None:
+        self.found.count += 1
+        ours = self._receipts.get(event.deal)
+        if ours != event.receipt:
+            self.found.wrong(number, f"the receipt does not come out again: {_differing(event.receipt, ours)}")
+        locked = self._locked.get(event.deal)
+        wrong = self.books.move(locked.terms) if locked is not None else f"deal {event.deal} was never locked"
+        if wrong:
+            self.found.wrong(number, wrong)
+
+    def _reverted(self, number: int, event: DealFailed) -> None:
+        ours = self._receipts.get(event.deal)
+        if ours is None or ours.succeeded or ours.reason != event.detail:
+            said = ours.reason or "success" if ours is not None else "no receipt"
+            self.found.wrong(number, f"the log says reverted ({event.detail}), the ledger says {said}")
+
+    def finish(self) -> Check:
+        """Compares the ledger's end with the books."""
+        books, chain = self.books, self._chain
+        if any(money < 0 for money in books.money.values()):
+            self.found.wrong(0, "a wallet ends below zero")
+        if sum(books.money.values()) != books.minted_usdc_micros:
+            self.found.wrong(0, "USDC is not conserved")
+        for wallet in sorted(books.money.keys() | chain.balances.keys()):
+            ours, theirs = books.money.get(wallet, 0), chain.balances.get(wallet, 0)
+            self.found.expect(ours == theirs, 0, f"wallet {wallet} holds {theirs} on the ledger, {ours} by the log")
+        for key in sorted(books.owners.keys() | chain.owners.keys()):
+            owner, other = chain.owners.get(key), books.owners.get(key)
+            self.found.expect(owner == other, 0, f"item {key[1]} belongs to {owner} on the ledger, {other} by the log")
+        return self.found.check("transactions, receipts, owners and balances come out again on a fresh ledger")
+
+
+def check_settlement(log: Log, vault: Vault | None, unchecked: list[str]) -> Check:
+    """Replays the settlement of a run on the ledger."""
+    sets = [r.event for _n, r in log.events if isinstance(r.event, VerifierSetRegistered)]
+    other = [s for s in sets if (s.chain_id, s.escrow) != (LEDGER_CHAIN_ID, LEDGER_ESCROW)]
+    if vault is None or other:
+        why = "no vault, so no raw transactions" if vault is None else f"chain {other[0].chain_id} is not the ledger"
+        unchecked.append(f"settlement was not executed again: {why}")
+        return Check("settlement", True, 0, "", f"not checked: {why}")
+    replay = Replay(log, vault)
+    for number, recorded in log.events:
+        if recorded.type in _TYPES:
+            replay.take(number, recorded.at_ms, recorded.event)
+    return replay.finish()
+
+
+_TYPES = frozenset(
+    {
+        "verifiers.registered",
+        "ledger.funded",
+        "ledger.minted",
+        "deal.locked",
+        "deal.certified",
+        "escrow.submitted",
+        "deal.completed",
+        "deal.failed",
+    }
+)
+
+
+def _differing(ours: Receipt, theirs: Receipt | None) -> str:
+    if theirs is None:
+        return "the ledger has none"
+    names = [name for name in Receipt.__struct_fields__ if getattr(ours, name) != getattr(theirs, name)]
+    return ", ".join(f"{name} {getattr(ours, name)} is {getattr(theirs, name)}" for name in names)

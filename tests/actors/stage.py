@@ -1,0 +1,103 @@
+"""A real room actor on a real store; the test plays its hosts, its settlement and the people."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from agentrooms.actors.messages import Acts, Committed, Decide, Message, Refused, Spawn, Tick
+from agentrooms.actors.room import RoomActor, RoomConfig
+from agentrooms.actors.runtime import Send
+from agentrooms.domain.act import Act, Reason
+from agentrooms.domain.event import Event
+from agentrooms.domain.posting import Venue, quote_id
+from agentrooms.domain.terms import ActKind
+from agentrooms.domain.user import WalletBudgeted
+from agentrooms.events.journal import Journal
+from agentrooms.events.memory import MemoryEventStore
+from agentrooms.events.store import EventStore
+from agentrooms.events.vault import MemoryVault, put_mandate
+from agentrooms.language import ScriptedNarrator
+from tests.domain import samples
+from tests.domain.samples import KEY, SET, USDC
+
+BUYERS = {f"agent_b{n}": samples.buyer_mandate(f"b{n}") for n in range(3)}
+SELLERS = {f"agent_s{n}": samples.seller_mandate(f"s{n}", item=samples.item(n)) for n in (1, 2)}
+MANDATES = {**BUYERS, **SELLERS}
+Kind = TypeVar("Kind", bound=Message)
+
+
+class Stage:
+    """One room with three buyers and two sellers, who have joined in round 1."""
+
+    def __init__(self, store: EventStore | None = None, room: str = samples.ROOM, budget: int = 100) -> None:
+        self.store = store if store is not None else MemoryEventStore()
+        self.vault = MemoryVault()
+        if self.store.head() == 0:
+            budgets = [WalletBudgeted(m.mandate.principal, budget * USDC) for m in BUYERS.values()]
+            Journal(self.store).append([(b, None) for b in budgets], at_ms=0, cmd="budgets")
+        Journal(self.store, room).append([(samples.opened(room), None)], at_ms=0, cmd=f"open:{room}")
+        for mandate in MANDATES.values():
+            put_mandate(self.vault, mandate)
+        self.config = RoomConfig(
+            room=room,
+            hosts=("host:a", "host:b"),
+            settlement="settlement",
+            watcher="watcher",
+            venue=Venue(SET.chain_id, SET.escrow, 1, 50_000),
+            run_key=KEY,
+        )
+        self.actor = self.make()
+        self.round = 0
+        for agent, mandate in MANDATES.items():
+            self.tell(Spawn(samples.spawned(agent, mandate)))
+        self.play()
+
+    def make(self) -> RoomActor:
+        """The room actor, built from the log."""
+        return RoomActor(self.config, self.store, self.vault, ScriptedNarrator(), SET)
+
+    def tell(self, message: Message) -> list[Send]:
+        """Delivers one message."""
+        return self.actor.receive(message)
+
+    def play(self, *acts: Act, late: tuple[Act, ...] = ()) -> list[Send]:
+        """Runs one round with these acts of the first host and `late` ones of the second."""
+        self.round += 1
+        asked = self.tell(Tick(self.round))
+        assert [s.to for s in asked if isinstance(s.message, Decide)] == list(self.config.hosts)
+        assert self.tell(Acts(self.round, "host:a", acts)) == []
+        return self.tell(Acts(self.round, "host:b", late))
+
+
+def sent(sends: list[Send], kind: type[Kind]) -> list[Kind]:
+    """The messages of one kind."""
+    return [s.message for s in sends if isinstance(s.message, kind)]
+
+
+def events(sends: list[Send]) -> list[Event]:
+    """The events of the round just committed."""
+    return [event for committed in sent(sends, Committed) for event in committed.events]
+
+
+def refusals(sends: list[Send]) -> list[tuple[str, str]]:
+    """The refused commands."""
+    return [(refused.command, refused.why) for refused in sent(sends, Refused)]
+
+
+def offer(agent: str, price: int) -> Act:
+    """An offer at a price in USDC."""
+    item = MANDATES[agent].mandate.item
+    token = item.token_id if item is not None else None
+    return Act(agent=agent, kind=ActKind.OFFER, reason=Reason("test"), price_usdc_micros=price * USDC, token_id=token)
+
+
+def accept(agent: str, other: str, round_: int, price: int) -> Act:
+    """An accept of the quote that `other` made in a round."""
+    return Act(
+        agent=agent,
+        kind=ActKind.ACCEPT,
+        reason=Reason("test"),
+        price_usdc_micros=price * USDC,
+        refers_to=quote_id(other, round_),
+        to=other,
+    )

@@ -1,0 +1,188 @@
+"""Plain values for tests: items, mandates, agents, verifiers, a deal's terms. All keys derive from one seed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from nacl.signing import SigningKey
+
+from agentrooms.chain.ledger import LEDGER_CHAIN_ID, LEDGER_ESCROW, LedgerChain
+from agentrooms.consensus.votes import cast
+from agentrooms.domain.agent import AgentSpawned
+from agentrooms.domain.assets import Item, Wants
+from agentrooms.domain.deal import Terms, Vote, deal_id
+from agentrooms.domain.ids import seed_bytes
+from agentrooms.domain.keys import derive_key, public_hex, sign, wallet_address
+from agentrooms.domain.ledger import LedgerFunded, LedgerMinted
+from agentrooms.domain.mandate import Mandate, SignedMandate, mandate_bytes, mandate_hash
+from agentrooms.domain.room import RoomOpened
+from agentrooms.domain.terms import Role, StrategyName, Style
+from agentrooms.domain.verifier_set import VERIFIERS, Verifier, VerifierSet
+
+KEY = seed_bytes("tests")
+COLLECTION = "0x" + "c" * 40
+ROOM = "room_1"
+START_MS = 1_000_000
+ROUND_MS = 1_000
+EXPIRES_MS = START_MS + 1_000 * ROUND_MS
+USDC = 1_000_000
+
+
+def wallet_key(name: str) -> SigningKey:
+    """The key of a named wallet."""
+    return derive_key(KEY, "wallet", name)
+
+
+def wallet(name: str) -> str:
+    """The address of a named wallet."""
+    return wallet_address(public_hex(wallet_key(name)))
+
+
+def item(number: int, grade: str = "common") -> Item:
+    """One item of the collection."""
+    return Item(str(number), f"Punk #{number}", {"grade": grade})
+
+
+ITEM = item(1)
+
+
+def opened(room: str = ROOM, collection: str = COLLECTION) -> RoomOpened:
+    """The opening of a room."""
+    return RoomOpened(
+        base_grade="common",
+        collection=collection,
+        comparable_by="grade",
+        name="Floor",
+        quote_rounds=20,
+        room=room,
+        round_ms=ROUND_MS,
+        started_at_ms=START_MS,
+    )
+
+
+def signed(mandate: Mandate, name: str) -> SignedMandate:
+    """The mandate with the named wallet's signature."""
+    return SignedMandate(mandate, public_hex(wallet_key(name)), sign(wallet_key(name), mandate_bytes(mandate)))
+
+
+def buyer_mandate(name: str = "buyer", **changes: Any) -> SignedMandate:
+    """A buyer's signed mandate: anything, at most 100 USDC."""
+    mandate = Mandate(
+        role=Role.BUYER,
+        principal=wallet(name),
+        collection=COLLECTION,
+        wants=Wants(),
+        reservation_usdc_micros=100 * USDC,
+        start_usdc_micros=50 * USDC,
+        expires_at_ms=EXPIRES_MS,
+        session_key="5" * 64,
+        salt="a" * 64,
+    )
+    return signed(msgspec.structs.replace(mandate, **changes), name)
+
+
+def seller_mandate(name: str = "seller", **changes: Any) -> SignedMandate:
+    """A seller's signed mandate: item 1, from 60 to 200 USDC."""
+    mandate = Mandate(
+        role=Role.SELLER,
+        principal=wallet(name),
+        collection=COLLECTION,
+        item=ITEM,
+        reservation_usdc_micros=60 * USDC,
+        start_usdc_micros=120 * USDC,
+        maximum_usdc_micros=200 * USDC,
+        expires_at_ms=EXPIRES_MS,
+        session_key="5" * 64,
+        salt="b" * 64,
+    )
+    return signed(msgspec.structs.replace(mandate, **changes), name)
+
+
+def spawned(agent: str, mandate: SignedMandate, round_: int = 1) -> AgentSpawned:
+    """The spawn of an agent under a mandate."""
+    limits = mandate.mandate
+    return AgentSpawned(
+        agent=agent,
+        avatar="🦊",
+        item=limits.item,
+        mandate_hash=mandate_hash(limits),
+        name=agent,
+        owner=limits.principal,
+        role=limits.role,
+        round=round_,
+        strategy=StrategyName.PATIENT,
+        style=Style.FORMAL,
+        swarm=None,
+        wants=limits.wants,
+    )
+
+
+BUYER, SELLER = buyer_mandate(), seller_mandate()
+
+
+def terms_of(
+    buyer: SignedMandate = BUYER,
+    seller: SignedMandate = SELLER,
+    *,
+    price: int = 80 * USDC,
+    room: str = ROOM,
+    agents: tuple[str, str] = ("agent_b", "agent_s"),
+    round_: int = 5,
+    **changes: Any,
+) -> Terms:
+    """The terms of a deal between two mandates, within both unless the price says otherwise."""
+    assert seller.mandate.item is not None
+    terms = Terms(
+        buyer=agents[0],
+        buyer_mandate=mandate_hash(buyer.mandate),
+        buyer_wallet=buyer.mandate.principal,
+        chain_id=LEDGER_CHAIN_ID,
+        collection=seller.mandate.collection,
+        deadline_ms=START_MS + 100 * ROUND_MS,
+        deal=deal_id(room, *agents, round_),
+        escrow=LEDGER_ESCROW,
+        item=seller.mandate.item,
+        price_usdc_micros=price,
+        quote="quote_s_4",
+        room=room,
+        seller=agents[1],
+        seller_mandate=mandate_hash(seller.mandate),
+        seller_wallet=seller.mandate.principal,
+        set_version=1,
+    )
+    return msgspec.structs.replace(terms, **changes)
+
+
+TERMS = terms_of()
+NAMES = tuple(f"verifier_{n}" for n in range(1, VERIFIERS + 1))
+
+
+def verifier_key(name: str) -> SigningKey:
+    """The key of a verifier."""
+    return derive_key(KEY, "verifier", name)
+
+
+MEMBERS = tuple(Verifier(name, public_hex(verifier_key(name))) for name in NAMES)
+SET = VerifierSet(1, LEDGER_CHAIN_ID, LEDGER_ESCROW, MEMBERS)
+
+
+def vote(name: str, terms: Terms = TERMS, reasons: tuple[str, ...] = ()) -> Vote:
+    """A verifier's vote: an approval without reasons."""
+    return cast(verifier_key(name), name, terms, reasons, block=3, at_ms=START_MS)
+
+
+def votes(approvals: int, rejections: int = 0, terms: Terms = TERMS) -> tuple[Vote, ...]:
+    """Votes sorted by verifier: first the approvals, then the rejections."""
+    approving = [vote(name, terms) for name in NAMES[:approvals]]
+    rejecting = [vote(name, terms, ("balance_too_low",)) for name in NAMES[approvals : approvals + rejections]]
+    return (*approving, *rejecting)
+
+
+def ledger() -> LedgerChain:
+    """A ledger on which the sample deal can settle."""
+    chain = LedgerChain()
+    chain.fund(LedgerFunded(1_000 * USDC, 1_000 * USDC, wallet("buyer")))
+    chain.mint(LedgerMinted(approved=True, collection=COLLECTION, owner=wallet("seller"), token_id=ITEM.token_id))
+    chain.register(SET)
+    return chain

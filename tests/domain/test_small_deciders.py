@@ -1,0 +1,406 @@
+"""User, collection, swarm, agent, deal, locks, verifier set: driven by random commands, each decided twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentrooms.domain import agent, collection, deal, locks, posting, swarm, user, verifier_set
+from agentrooms.domain.deal import Deal, DealState, Decision, FailReason, LateVerdict, Receipt
+from agentrooms.domain.locks import LockRefused, Locks
+from agentrooms.domain.terms import AgentStatus, LeaveReason, StrategyName, Style
+from agentrooms.domain.verifier_set import Verifier, VerifierSet
+from agentrooms.errors import Rejection
+from agentrooms.events.catalogue import BY_TYPE
+from tests.domain import runs, samples
+
+Command = Callable[[Any], Sequence[Any]]
+Evolve = Callable[[Any, Any], Any]
+
+
+def drive(state: Any, evolve: Evolve, commands: Sequence[Command]) -> list[Any]:
+    """Decides every command twice and returns the events; asserts on the way what holds of every decider."""
+    events: list[Any] = []
+    for command in commands:
+        before = repr(state)
+        try:
+            decided = command(state)
+        except Rejection as refusal:
+            assert refusal.args != ("",)  # noqa: PT017 - whether it refuses is drawn
+            continue
+        finally:
+            assert repr(state) == before, "deciding changed the state"
+        for event in decided:
+            assert type(event) in BY_TYPE
+            now = repr(state)
+            following = evolve(state, event)
+            assert repr(state) == now, "evolving changed the state it was given"
+            state = following
+        assert list(command(state)) == [], "the command is not idempotent"
+        events += decided
+    return events
+
+
+def check_splits(initial: Any, evolve: Evolve, events: Sequence[Any]) -> None:
+    """Asserts that folding from any cut on gives the same state."""
+
+    def fold(state: Any, part: Sequence[Any]) -> Any:
+        for event in part:
+            state = evolve(state, event)
+        return state
+
+    whole = fold(initial, events)
+    assert [fold(fold(initial, events[:k]), events[k:]) for k in range(len(events) + 1)] == [whole] * (len(events) + 1)
+
+
+# --- User -----------------------------------------------------------------------------------------------
+
+ADDRESSES = st.sampled_from([samples.wallet("a"), samples.wallet("b"), samples.wallet("a").upper(), "0x12", ""])
+
+
+@st.composite
+def user_commands(draw: st.DrawFn) -> Command:
+    if draw(st.booleans()):
+        address = draw(ADDRESSES)
+        return lambda state: user.register(state, address)
+    budget = draw(st.integers(-5, 5))
+    return lambda state: user.set_budget(state, budget)
+
+
+@given(st.lists(user_commands()))
+def test_users(commands: list[Command]) -> None:
+    """A wallet becomes one user, once; budgets are never negative."""
+    events = drive(user.User(), user.evolve, commands)
+    check_splits(user.User(), user.evolve, events)
+    assert sum(isinstance(e, user.UserRegistered) for e in events) <= 1
+    assert all(e.budget_usdc_micros >= 0 for e in events if isinstance(e, user.WalletBudgeted))
+
+
+@pytest.mark.parametrize("text", ["", "0x", "0x" + "A" * 40, "0x" + "a" * 41, "0x" + "a" * 39 + "\n", "1x" + "a" * 40])
+def test_what_is_no_address_is_refused(text: str) -> None:
+    """Only 0x and 40 lower-case hex digits, so that one wallet has one spelling."""
+    with pytest.raises(Rejection):
+        user.register(user.User(), text)
+
+
+def test_one_wallet_has_one_user_id() -> None:
+    """The id follows from the wallet alone."""
+    wallet = samples.wallet("a")
+    (event,) = user.register(user.User(), wallet)
+    assert event == user.UserRegistered(user.user_id(wallet), wallet)
+    with pytest.raises(Rejection):
+        user.register(user.evolve(user.User(), event), samples.wallet("b"))
+
+
+# --- Collection -----------------------------------------------------------------------------------------
+
+
+@st.composite
+def collection_commands(draw: st.DrawFn) -> Command:
+    if draw(st.integers(0, 2)) == 0:
+        return collection.close
+    name = draw(st.sampled_from(["Punks", "Apes", "", "x" * 51]))
+    trait = draw(st.sampled_from(["grade", ""]))
+    return lambda state: collection.register(state, samples.COLLECTION, name, trait, "common")
+
+
+@given(st.lists(collection_commands()))
+def test_collections(commands: list[Command]) -> None:
+    """Terms never change under an address; it closes and opens again."""
+    events = drive(collection.Collection(), collection.evolve, commands)
+    check_splits(collection.Collection(), collection.evolve, events)
+    kinds = [type(e) for e in events]
+    expected = [collection.CollectionRegistered, collection.CollectionClosed] * len(kinds)
+    assert kinds == expected[: len(kinds)]
+    assert len({e for e in events if isinstance(e, collection.CollectionRegistered)}) <= 1
+
+
+# --- Swarm ----------------------------------------------------------------------------------------------
+
+
+@st.composite
+def swarm_commands(draw: st.DrawFn) -> Command:
+    sides = draw(st.tuples(st.integers(0, 2), st.integers(0, 2)))
+    name, room = draw(st.sampled_from(["swarm_1", "swarm_2"])), draw(st.sampled_from(["room_1", "room_2"]))
+    started = swarm.SwarmStarted(name, room, "0x1", "custom", *sides)
+    speed, deals = draw(st.integers(-1, 11)), draw(st.integers(0, 3))
+    choices: list[Command] = [
+        lambda state: swarm.start(state, started),
+        swarm.pause,
+        swarm.resume,
+        lambda state: swarm.set_speed(state, speed),
+        lambda state: swarm.finish(state, deals),
+    ]
+    return draw(st.sampled_from(choices))
+
+
+@given(st.lists(swarm_commands(), max_size=20))
+def test_swarms(commands: list[Command]) -> None:
+    """A swarm starts once, ends once, and nothing happens after its end."""
+    events = drive(swarm.Swarm(), swarm.evolve, commands)
+    check_splits(swarm.Swarm(), swarm.evolve, events)
+    assert [i for i, e in enumerate(events) if isinstance(e, swarm.SwarmStarted)] == ([0] if events else [])
+    assert all(not isinstance(e, swarm.SwarmCompleted) for e in events[:-1])
+    assert all(e.speed in swarm.SPEEDS for e in events if isinstance(e, swarm.SwarmSpeedSet))
+    assert {str(s) for s in swarm.SwarmStatus} == {"running", "paused", "completed"}
+
+
+# --- Agent ----------------------------------------------------------------------------------------------
+
+BORN = agent.born(samples.spawned("agent_b", samples.BUYER))
+
+
+@st.composite
+def agent_commands(draw: st.DrawFn) -> Command:
+    round_, reason = draw(st.integers(1, 9)), draw(st.sampled_from(LeaveReason))
+    strategy, style = draw(st.sampled_from(StrategyName)), draw(st.sampled_from(Style))
+    choices: list[Command] = [
+        lambda state: agent.pause(state, round_),
+        lambda state: agent.resume(state, round_),
+        lambda state: agent.reconfigure(state, round_, strategy=strategy, style=style),
+        lambda state: agent.leave(state, reason, round_),
+    ]
+    return draw(st.sampled_from(choices))
+
+
+STARTS = {
+    "spawned": BORN,
+    "negotiating": agent.spoke(BORN, priced=True),
+    "locked": agent.locked(BORN, "deal_1"),
+    "completed": agent.released(agent.locked(BORN, "deal_1"), completed=True),
+    "released": agent.released(agent.locked(BORN, "deal_1"), completed=False),
+}
+
+
+@pytest.mark.parametrize("start", STARTS)
+@given(commands=st.lists(agent_commands(), max_size=15))
+def test_agents(start: str, commands: list[Command]) -> None:
+    """Leaving is for good and happens once; pausing gives back the status it took; a live deal forbids all three."""
+    before = STARTS[start]
+    events = drive(before, agent.evolve, commands)
+    check_splits(before, agent.evolve, events)
+    assert all(not isinstance(e, agent.AgentLeft) for e in events[:-1])
+    after = before
+    for event in events:
+        following = agent.evolve(after, event)
+        if isinstance(event, agent.AgentResumed):
+            assert following.status is before.status
+        after = following
+    if start == "locked":
+        assert events == []
+    if start == "completed":
+        assert (after.status, events[:-1]) == (AgentStatus.COMPLETED, [])
+
+
+def test_an_agent_is_active_from_its_first_word_and_negotiating_from_its_first_price() -> None:
+    """The status says how far it got, and a word without a price never takes it back."""
+    active = agent.spoke(BORN, priced=False)
+    negotiating = agent.spoke(active, priced=True)
+    assert [a.status for a in (BORN, active, negotiating, agent.spoke(negotiating, priced=False))] == [
+        "spawned",
+        "active",
+        "negotiating",
+        "negotiating",
+    ]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": ""},
+        {"name": "n" * 51},
+        {"avatar": "a" * 11},
+        {"item": samples.ITEM},
+        {"wants": None},
+        {"role": "seller"},
+    ],
+)
+def test_a_spawn_that_does_not_fit_is_refused(changes: dict[str, Any]) -> None:
+    """Each rule alone."""
+    import msgspec
+
+    event = samples.spawned("agent_b", samples.BUYER)
+    agent.check_spawn(event)
+    fields = {**msgspec.to_builtins(event), **{k: msgspec.to_builtins(v) for k, v in changes.items()}}
+    with pytest.raises(Rejection):
+        agent.check_spawn(msgspec.convert(fields, agent.AgentSpawned))
+
+
+# --- Deal -----------------------------------------------------------------------------------------------
+
+LOCKED = deal.born(posting.lock(samples.TERMS, 5))
+
+
+def receipt(tx_hash: str = "0x1", *, succeeded: bool = True) -> Receipt:
+    return Receipt(1, "h", 1, "" if succeeded else "why", succeeded, tx_hash)
+
+
+@st.composite
+def deal_commands(draw: st.DrawFn) -> Command:
+    round_, decision = draw(st.integers(6, 9)), draw(st.sampled_from(Decision))
+    tx_hash, reason = draw(st.sampled_from(["0x1", "0x1", "0x2"])), draw(st.sampled_from(FailReason))
+    succeeded = draw(st.booleans())
+    choices: list[Command] = [
+        lambda state: deal.verify(state, round_),
+        lambda state: deal.certify(state, decision, samples.votes(7), round_),
+        lambda state: deal.submit(state, tx_hash, round_),
+        lambda state: deal.complete(state, receipt(tx_hash, succeeded=succeeded), round_),
+        lambda state: deal.fail(state, reason, "why", (), round_),
+    ]
+    return draw(st.sampled_from(choices))
+
+
+@given(st.lists(deal_commands(), max_size=25))
+def test_deals(commands: list[Command]) -> None:
+    """One decision, one transaction, one end, in this order, whatever verdicts come and however late."""
+    events = drive(LOCKED, deal.evolve, commands)
+    check_splits(LOCKED, deal.evolve, events)
+    kinds = [type(e).__name__ for e in events]
+    assert len(set(kinds)) == len(kinds)
+    order = ["DealVerifying", "DealCertified", "EscrowSubmitted", "DealCompleted", "DealFailed"]
+    assert kinds == [k for k in order if k in kinds]
+    assert not {"DealCompleted", "DealFailed"} <= set(kinds)
+    decisions = [e.decision for e in events if isinstance(e, deal.DealCertified)]
+    if "DealCompleted" in kinds:
+        assert (decisions, kinds) == ([Decision.APPROVE], order[:4])
+    for event in events:
+        if isinstance(event, deal.DealFailed):
+            rejected = event.reason is FailReason.REJECTED
+            assert rejected == (decisions == [Decision.REJECT])
+            assert event.reason is not FailReason.REVERTED or "EscrowSubmitted" in kinds
+
+
+EXECUTING = deal.evolve(
+    deal.evolve(LOCKED, deal.verify(LOCKED, 6)[0]),
+    deal.DealCertified(deal=samples.TERMS.deal, decision=Decision.APPROVE, round=7, set_version=1, votes=()),
+)
+SUBMITTED = deal.evolve(EXECUTING, deal.EscrowSubmitted(samples.TERMS.deal, 7, "0x1"))
+COMPLETED = deal.evolve(SUBMITTED, deal.DealCompleted(samples.TERMS.deal, receipt(), 9))
+FAILED = deal.evolve(SUBMITTED, deal.DealFailed((), samples.TERMS.deal, "", FailReason.EXPIRED, 9))
+
+LATE: list[tuple[str, Deal, Command]] = [
+    ("reject after approve", EXECUTING, lambda d: deal.certify(d, Decision.REJECT, (), 8)),
+    ("certificate before the ask", LOCKED, lambda d: deal.certify(d, Decision.APPROVE, (), 8)),
+    ("submit before approval", LOCKED, lambda d: deal.submit(d, "0x1", 8)),
+    ("second transaction", SUBMITTED, lambda d: deal.submit(d, "0x2", 8)),
+    ("receipt of another transaction", SUBMITTED, lambda d: deal.complete(d, receipt("0x2"), 8)),
+    ("reverted receipt as success", SUBMITTED, lambda d: deal.complete(d, receipt(succeeded=False), 8)),
+    ("receipt before submission", EXECUTING, lambda d: deal.complete(d, receipt(), 8)),
+    ("rejection after approval", SUBMITTED, lambda d: deal.fail(d, FailReason.REJECTED, "", (), 8)),
+    ("revert without transaction", EXECUTING, lambda d: deal.fail(d, FailReason.REVERTED, "", (), 8)),
+    ("failure after completion", COMPLETED, lambda d: deal.fail(d, FailReason.EXPIRED, "", (), 10)),
+    ("completion after failure", FAILED, lambda d: deal.complete(d, receipt(), 10)),
+    ("another failure after failure", FAILED, lambda d: deal.fail(d, FailReason.REVERTED, "", (), 10)),
+    ("certificate after the end", FAILED, lambda d: deal.certify(d, Decision.REJECT, (), 10)),
+]
+
+
+@pytest.mark.parametrize(("state", "command"), [case[1:] for case in LATE], ids=[case[0] for case in LATE])
+def test_a_late_verdict_is_refused(state: Deal, command: Command) -> None:
+    """What comes too late, too early or about something else changes nothing."""
+    with pytest.raises(LateVerdict):
+        command(state)
+
+
+def test_an_approved_deal_still_ends_by_expiry_on_chain() -> None:
+    """The chain's word alone ends it; and a deal that waits for its votes may expire as well."""
+    for state in (LOCKED, EXECUTING, SUBMITTED):
+        (event,) = deal.fail(state, FailReason.EXPIRED, "unused", (), 9)
+        assert deal.evolve(state, event).state is DealState.FAILED
+
+
+# --- Locks ----------------------------------------------------------------------------------------------
+
+OTHER_ITEM = samples.seller_mandate("other", item=samples.item(2))
+OTHER = samples.terms_of(seller=OTHER_ITEM, agents=("agent_b2", "agent_s2"), room="room_2")
+
+
+def held(*events: Any, budget: int = 200) -> Locks:
+    return locks.fold([user.WalletBudgeted(samples.wallet("buyer"), budget * samples.USDC), *events])
+
+
+def test_the_first_lock_wins() -> None:
+    """The same item, or either agent, cannot be locked again while the deal lives."""
+    live = held(posting.lock(samples.TERMS, 5))
+    elsewhere = samples.buyer_mandate("elsewhere")
+    again = {
+        "item 1 is locked": samples.terms_of(buyer=elsewhere, agents=("agent_b2", "agent_s2"), room="room_2"),
+        "agent agent_b is locked": samples.terms_of(seller=OTHER_ITEM, agents=("agent_b", "agent_s2")),
+        "agent agent_s is locked": samples.terms_of(buyer=elsewhere, seller=OTHER_ITEM, agents=("agent_b2", "agent_s")),
+    }
+    for message, terms in again.items():
+        with pytest.raises(LockRefused, match=message):
+            locks.check_lock(live, terms)
+    locks.check_lock(live, OTHER)
+
+
+def test_a_wallet_locks_no_more_than_its_budget() -> None:
+    """Reserved and spent money count; a failed deal gives its reserve back."""
+    lock = posting.lock(samples.TERMS, 5)
+    completed = deal.DealCompleted(samples.TERMS.deal, receipt(), 9)
+    failed = deal.DealFailed((), samples.TERMS.deal, "", FailReason.EXPIRED, 9)
+    free = [held(*e, budget=159).free_usdc_micros(samples.wallet("buyer")) for e in ([], [lock], [lock, completed])]
+    assert free == [159 * samples.USDC, 79 * samples.USDC, 79 * samples.USDC]
+    for events in ([lock], [lock, completed]):
+        with pytest.raises(LockRefused, match="may lock 79000000 more"):
+            locks.check_lock(held(*events, budget=159), OTHER)
+    locks.check_lock(held(lock, failed, budget=159), OTHER)
+    locks.check_lock(held(lock, budget=160), OTHER)
+    with pytest.raises(LockRefused):
+        locks.check_lock(Locks(), samples.TERMS)
+
+
+@pytest.mark.parametrize("name", runs.RUNS)
+def test_locks_fold_in_parts_as_at_once(name: str) -> None:
+    """Over whole runs: no cut and no repeated evolve shows, and no lock is left at the end."""
+    events = [r.event for r in runs.recorded(*runs.RUNS[name])]
+    check_splits(Locks(), locks.evolve, events)
+    assert locks.fold(events).live == {}
+
+
+# --- Verifier set ---------------------------------------------------------------------------------------
+
+
+def register(members: tuple[Verifier, ...], state: VerifierSet) -> Sequence[Any]:
+    return verifier_set.register(state, 1, "0xe", members)
+
+
+@given(st.lists(st.permutations(samples.MEMBERS).map(lambda p: tuple(p[:7])), max_size=5))
+def test_registering_the_same_members_in_any_order_changes_nothing(sets: list[tuple[Verifier, ...]]) -> None:
+    """A set has no order, and its version counts changes only."""
+    commands: list[Command] = [partial(register, members) for members in sets]
+    events = drive(VerifierSet(), verifier_set.evolve, commands)
+    assert events == events[:1]
+    check_splits(VerifierSet(), verifier_set.evolve, events)
+
+
+def test_a_new_set_is_a_new_version() -> None:
+    """Another key, chain or escrow is another set."""
+    (first,) = verifier_set.register(VerifierSet(), 1, "0xe", samples.MEMBERS)
+    current = verifier_set.evolve(VerifierSet(), first)
+    changed = (Verifier("verifier_1", "f" * 64), *samples.MEMBERS[1:])
+    others = [(1, "0xe", changed), (2, "0xe", samples.MEMBERS), (1, "0xf", samples.MEMBERS)]
+    assert [verifier_set.register(current, *other)[0].version for other in others] == [2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        (),
+        samples.MEMBERS[:6],
+        (*samples.MEMBERS, Verifier("verifier_8", "8" * 64)),
+        (*samples.MEMBERS[:6], samples.MEMBERS[0]),
+        (*samples.MEMBERS[:6], Verifier("verifier_8", samples.MEMBERS[0].public_key)),
+        (*samples.MEMBERS[:6], Verifier("verifier_1", "8" * 64)),
+    ],
+    ids=["none", "six", "eight", "one twice", "one key twice", "one name twice"],
+)
+def test_only_seven_distinct_members_are_a_set(members: tuple[Verifier, ...]) -> None:
+    """Six honest ones and a copy would be six."""
+    with pytest.raises(Rejection):
+        verifier_set.register(VerifierSet(), 1, "0xe", members)
