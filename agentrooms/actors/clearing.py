@@ -23,10 +23,10 @@ from agentrooms.domain.mandate import Mandate
 from agentrooms.domain.posting import ActRefused, Venue
 from agentrooms.domain.room import ActsExplained, CloseReason, Draft, Room, RoomStatus
 from agentrooms.domain.terms import ActKind, LeaveReason, Role
-from agentrooms.errors import Rejection
+from agentrooms.errors import InvalidInput, Rejection
 from agentrooms.events.journal import Journal, locks_of
 from agentrooms.events.store import Query
-from agentrooms.events.vault import Vault, get_mandate
+from agentrooms.events.vault import NotInVault, Vault, get_mandate
 from agentrooms.language import Wording
 
 
@@ -96,14 +96,16 @@ class Clearing:
             return
         try:
             turn.add(*self._decide(turn, command))
-        except Rejection as refusal:
+        except (Rejection, InvalidInput, NotInVault) as refusal:
             turn.cleared.refused.append((type(command).__name__, str(refusal)))
 
     def _decide(self, turn: _Turn, command: messages.Command) -> Sequence[Event]:
         room, round_ = turn.draft.room, turn.round
         match command:
             case messages.Spawn():
-                return posting.spawn(room, replace(command.agent, round=round_))
+                spawned = replace(command.agent, round=round_)
+                posting.check_mandated(spawned, get_mandate(self._vault, spawned.mandate_hash), room.collection)
+                return posting.spawn(room, spawned)
             case messages.Close():
                 return posting.close_room(room, CloseReason.REQUESTED, round_)
         agent = room.agents.get(command.agent)
@@ -117,6 +119,8 @@ class Clearing:
             case messages.Remove():
                 return agents.leave(agent, command.reason, round_)
             case messages.Reconfigure():
+                if command.mandate_hash is not None:
+                    posting.check_mandated(agent, get_mandate(self._vault, command.mandate_hash), room.collection)
                 return agents.reconfigure(
                     agent,
                     round_,

@@ -33,7 +33,15 @@ def sign(key: SigningKey, data: bytes) -> str:
 
 @lru_cache(maxsize=KEYS_CACHED)
 def _verify_key(public_key: str) -> VerifyKey:
-    return VerifyKey(bytes.fromhex(public_key))
+    return VerifyKey(_from_hex(public_key))
+
+
+def _from_hex(text: str) -> bytes:
+    """Returns the bytes of lower-case hex without blanks, so that no bytes have two spellings. Raises ValueError."""
+    raw = bytes.fromhex(text)
+    if raw.hex() != text:
+        raise ValueError("not lower-case hex")
+    return raw
 
 
 @lru_cache(maxsize=SIGNATURES_CACHED)
@@ -43,7 +51,7 @@ def verify(public_key: str, data: bytes, signature: str) -> bool:
     A pure function, so its answers are kept: in one process many parties check the same signature.
     """
     try:
-        _verify_key(public_key).verify(data, bytes.fromhex(signature))
+        _verify_key(public_key).verify(data, _from_hex(signature))
     except (BadSignatureError, ValueError, TypeError):
         return False
     return True

@@ -10,7 +10,7 @@ from agentrooms.domain.agent import Agent, AgentSpawned
 from agentrooms.domain.assets import Item
 from agentrooms.domain.deal import DealCompleted, DealFailed, DealLocked, Terms, deal_hash, deal_id
 from agentrooms.domain.event import Event
-from agentrooms.domain.mandate import Mandate, breach
+from agentrooms.domain.mandate import Mandate, SignedMandate, breach, check_mandate, is_signed
 from agentrooms.domain.market import fits, rests
 from agentrooms.domain.money import is_price
 from agentrooms.domain.record import may_speak
@@ -71,6 +71,17 @@ def spawn(room: Room, event: AgentSpawned) -> list[Event]:
     if event.item is not None and any(a.item and a.item.token_id == event.item.token_id for a in present):
         raise Rejection(f"item {event.item.token_id} is for sale in room {room.id} already")
     return [event]
+
+
+def check_mandated(agent: AgentSpawned | Agent, signed: SignedMandate, collection: str) -> None:
+    """Raises Rejection unless the mandate is the owner's own and for this role, item or wants, and collection."""
+    mandate = signed.mandate
+    claimed = (agent.role, agent.owner, agent.item, agent.wants, collection)
+    if (mandate.role, mandate.principal, mandate.item, mandate.wants, mandate.collection) != claimed:
+        raise Rejection("the mandate is not for this agent", hint="role, wallet, item or wants and collection must agree")
+    if not is_signed(signed):
+        raise Rejection(f"the mandate is not signed by {agent.owner}", hint="sign it with the wallet it names")
+    check_mandate(mandate)
 
 
 def check_act(room: Room, act: Act, mandate: Mandate, round_: int) -> None:

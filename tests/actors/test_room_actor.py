@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import permutations
 
+import msgspec
 import pytest
 
 from agentrooms.actors import room as room_
@@ -25,6 +26,7 @@ from agentrooms.actors.messages import (
 from agentrooms.actors.room import MailboxFull, RoomLost
 from agentrooms.domain.act import Act, Reason
 from agentrooms.domain.agent import AgentLeft, AgentPaused, AgentReconfigured, AgentResumed, AgentSpawned
+from agentrooms.domain.assets import WantKind, Wants
 from agentrooms.domain.deal import DealLocked
 from agentrooms.domain.room import ActPosted, ActsExplained, RoomClosed, RoomStatus
 from agentrooms.domain.terms import ActKind, AgentStatus, LeaveReason, StrategyName
@@ -33,6 +35,8 @@ from tests.actors.stage import Stage, accept, events, offer, refusals, sent
 from tests.domain import samples
 from tests.domain.samples import ROOM, USDC
 from tests.events import oracle
+
+WANTS_ONE = Wants(WantKind.ITEMS, ("1",))
 
 
 def log(stage: Stage) -> list[bytes]:
@@ -280,13 +284,35 @@ def test_an_unknown_agent_is_refused_by_name() -> None:
 def test_a_spawn_sent_twice_joins_once() -> None:
     """And a second one for the same item is refused."""
     stage = Stage()
-    mandate = samples.buyer_mandate("b9")
+    mandate, second = samples.buyer_mandate("b9"), samples.seller_mandate("s9", item=samples.item(1))
+    put_mandate(stage.vault, mandate)
+    put_mandate(stage.vault, second)
     for _time in range(2):
         stage.tell(Spawn(samples.spawned("agent_b9", mandate)))
-    stage.tell(Spawn(samples.spawned("agent_s9", samples.seller_mandate("s9", item=samples.item(1)))))
+    stage.tell(Spawn(samples.spawned("agent_s9", second)))
     sends = stage.play()
     assert [e.agent for e in events(sends) if isinstance(e, AgentSpawned)] == ["agent_b9"]
     assert [name for name, _why in refusals(sends)] == ["Spawn"]
+
+
+def test_a_spawn_without_its_owners_signed_mandate_is_refused() -> None:
+    """Not in the vault, signed by another wallet, of another wallet, or for other wants: each is named."""
+    stage = Stage()
+    mandate = samples.buyer_mandate("b9")
+    forged = msgspec.structs.replace(mandate, signature=samples.buyer_mandate("b8").signature)
+    others = samples.buyer_mandate("b8")
+    stage.tell(Spawn(samples.spawned("agent_b7", samples.buyer_mandate("b7"))))
+    put_mandate(stage.vault, forged)
+    stage.tell(Spawn(samples.spawned("agent_b9", forged)))
+    put_mandate(stage.vault, others)
+    stage.tell(Spawn(msgspec.structs.replace(samples.spawned("agent_b8", others), owner=samples.wallet("b9"))))
+    stage.tell(Spawn(msgspec.structs.replace(samples.spawned("agent_b8", others), wants=WANTS_ONE)))
+    sends = stage.play()
+    assert events(sends) == []
+    whys = [why for _name, why in refusals(sends)]
+    assert ["holds nothing" in whys[0], "is not signed" in whys[1], *("not for this agent" in w for w in whys[2:])] == [
+        True
+    ] * 4
 
 
 def test_a_full_mailbox_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

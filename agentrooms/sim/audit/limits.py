@@ -47,7 +47,7 @@ class Mandates(Rule):
             self.found.expect(
                 _is_itself(self.vault, key),
                 0,
-                f"the vault's entry {key} has another hash, or is not written as it should be",
+                f"the vault's entry {key} is not what its key says, or is not signed",
             )
 
     def _spawned(self, line: Line) -> None:
@@ -156,13 +156,8 @@ def _is_itself(vault: Vault, key: str) -> bool:
         return key == "0x" + hashlib.sha256(secret).hexdigest()
     signed = vault.mandate(key)
     try:
-        known = signed is not None and mandate_hash(signed.mandate) == key and canonical(signed) == secret
+        if signed is None or mandate_hash(signed.mandate) != key or canonical(signed) != secret:
+            return False
     except UNREADABLE:
         return False
-    return known and signed is not None and _plain(signed)
-
-
-def _plain(signed: SignedMandate) -> bool:
-    """Tells whether key and signature are lower-case hex: in other letters they would mean the same."""
-    texts = ((signed.public_key, 64), (signed.signature, 128))
-    return all(len(text) == digits and set(text) <= set("0123456789abcdef") for text, digits in texts)
+    return verify(signed.public_key, mandate_bytes(signed.mandate), signed.signature)
