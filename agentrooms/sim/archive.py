@@ -51,6 +51,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     data_sha256: dict[str, str]
     events: int
     events_sha256: str
+    vault_sha256: str
     heads: dict[str, Head]
     head: str
     parent: Parent | None
@@ -103,6 +104,7 @@ def make_manifest(engine: Engine, lines: list[bytes], parent: Parent | None = No
         data_sha256={sales.DATA_FILE: sales.data_hash()},
         events=len(lines),
         events_sha256=hashlib.sha256(b"".join(line + b"\n" for line in lines)).hexdigest(),
+        vault_sha256=hashlib.sha256(engine.vault.export()).hexdigest(),
         heads=heads,
         head=head_of(heads),
         parent=parent,

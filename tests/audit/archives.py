@@ -146,6 +146,7 @@ def resign(folder: Path, heads: dict[str, Head] | None = None, key: SigningKey |
         manifest,
         events=data.count(b"\n"),
         events_sha256=hashlib.sha256(data).hexdigest(),
+        vault_sha256=hashlib.sha256((folder / archive.VAULT).read_bytes()).hexdigest(),
         heads=heads,
         head=archive.head_of(heads),
         public_key=public_hex(key),

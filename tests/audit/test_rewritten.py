@@ -369,7 +369,7 @@ def test_an_unused_vault_entry_that_is_not_itself(attack: Attack) -> None:
     path = attack.folder / archive.VAULT
     forged = canonical({"key": "0x" + "0" * 64, "secret": base64.b64encode(b"{}").decode()})
     path.write_bytes(forged + b"\n" + path.read_bytes())
-    assert "has another hash" in audit(attack.folder).check("mandates").detail
+    assert "is not what its key says" in audit(attack.folder).check("mandates").detail
 
 
 # --- Acts and commands ------------------------------------------------------------------------------------

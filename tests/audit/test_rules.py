@@ -263,7 +263,7 @@ def test_a_mandate_with_a_key_that_is_none_is_found(attack: Attack) -> None:
 
 
 def test_a_mandate_signed_in_capital_letters_is_found(attack: Attack) -> None:
-    """Hex is read in either case, so the signature is as good: but nobody wrote it like that."""
+    """No signature has two spellings, or logs that mean the same would have two hashes."""
 
     def shout(key: str, secret: Any) -> tuple[str, Any]:
         if "mandate" in secret:
@@ -271,7 +271,7 @@ def test_a_mandate_signed_in_capital_letters_is_found(attack: Attack) -> None:
         return key, secret
 
     attack.change_vault(shout)
-    assert "is not written as it should be" in audit(attack.folder).check("mandates").detail
+    assert "its signature is not by" in audit(attack.folder).check("mandates").detail
 
 
 # --- Versions, re-execution, and the auditor's own faults -------------------------------------------------

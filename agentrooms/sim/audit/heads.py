@@ -10,7 +10,7 @@ from agentrooms.domain.canonical import canonical
 from agentrooms.domain.ids import derive_id, seed_bytes
 from agentrooms.domain.keys import derive_key, public_hex
 from agentrooms.sim import sales
-from agentrooms.sim.archive import MANIFEST, Manifest, head_of, is_signed
+from agentrooms.sim.archive import MANIFEST, VAULT, Manifest, head_of, is_signed
 from agentrooms.sim.audit.chains import heads_of
 from agentrooms.sim.audit.report import Check, Findings, not_run
 from agentrooms.sim.audit.source import UNREADABLE, Source
@@ -41,6 +41,9 @@ def check_heads(source: Source) -> Check:
         0,
         f"events.ndjson hashes to {hashed}, {MANIFEST} has {manifest.events_sha256}",
     )
+    if source.vault is not None:
+        kept, said = source.vault.sha256, manifest.vault_sha256
+        found.expect(kept == said, 0, f"{VAULT} hashes to {kept}, {MANIFEST} has {said}")
     heads = heads_of(log)
     for chain in sorted(heads.keys() | manifest.heads.keys()):
         ours, theirs = heads.get(chain), manifest.heads.get(chain)

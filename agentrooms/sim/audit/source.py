@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ class Vault:
     """The vault's entries by key; `problems` says what is wrong with the file."""
 
     def __init__(self, data: bytes) -> None:
+        self.sha256 = hashlib.sha256(data).hexdigest()
         self.entries: dict[str, bytes] = {}
         self.problems: list[str] = []
         self._mandates: dict[str, SignedMandate | None] = {}
