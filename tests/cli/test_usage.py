@@ -73,7 +73,7 @@ WRONG = [
     ("fork RUN --at 100000 --set agent.a.strategy=patient --out new", 1, "event 100000 is not in", ""),
     ("fork RUN --at 60 --set patient --out new", 2, "--set 'patient' is not a change", "agent.ID.strategy=patient"),
     ("fork RUN --at 60 --set agent.zzz.strategy=patient --out new", 1, "'zzz' means no agent", "replay"),
-    ("fork RUN --at 60 --set agent.jp.strategy=lazy --out new", 1, "'lazy' is not a StrategyName", "patient"),
+    ("fork RUN --at 60 --set agent.jp.strategy=lazy --out new", 1, "'lazy' is not a strategy", "patient"),
     ("fork RUN --at 60 --out new", 2, "--set is missing", "fork --help"),
     ("compare RUN nowhere", 2, "B: nowhere does not exist", ""),
     ("export RUN --format xls --out new", 2, "--format: 'xls' is not known", "one of ndjson, csv, parquet"),
