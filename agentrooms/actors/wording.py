@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from agentrooms.domain.act import Act
 from agentrooms.domain.agent import Agent
 from agentrooms.domain.ids import picker
 from agentrooms.domain.mandate import Mandate
-from agentrooms.domain.market import PERMILLE, trading_ends_ms
+from agentrooms.domain.market import PERMILLE, elapsed_permille
 from agentrooms.domain.record import Record
 from agentrooms.domain.room import Room
 from agentrooms.domain.terms import ActKind, Mood, Role
@@ -18,7 +20,7 @@ SCRIPTED = "scripted"
 
 
 def word(
-    narrator: Wording, run_key: bytes, room: Room, act: Act, mandate: Mandate, round_: int, lines: list[str]
+    narrator: Wording, run_key: bytes, room: Room, act: Act, mandate: Mandate, round_: int, lines: Container[str]
 ) -> tuple[str, Mood]:
     """Returns the line for an act, and the mood it is said in."""
     agent, record = room.agents[act.agent], room.records[act.agent]
@@ -29,7 +31,7 @@ def word(
             refusals_in_row=record.refusals_in_row,
             undercuts=record.overtaken,
             concessions_received=record.concessions_received,
-            elapsed_permille=_elapsed_permille(room, agent, mandate, round_),
+            elapsed_permille=elapsed_permille(room, agent, mandate, round_),
             lost_deals=record.lost_deals,
             gap_permille=gap,
             agreed=int(act.kind is ActKind.ACCEPT),
@@ -46,11 +48,6 @@ def word(
         happening=_happening(room, agent, record, gap),
     )
     return narrator.word(cue, picker(run_key, "words", act.agent, round_), lines), mood
-
-
-def _elapsed_permille(room: Room, agent: Agent, mandate: Mandate, round_: int) -> int:
-    begun, ends = room.at_ms(agent.joined_round), trading_ends_ms(mandate)
-    return min(PERMILLE, (room.at_ms(round_) - begun) * PERMILLE // max(1, ends - begun))
 
 
 def _gap_permille(room: Room, act: Act) -> int:

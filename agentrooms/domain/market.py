@@ -35,13 +35,11 @@ class Market:
         self.room = room
         self._crowds = None
         self._present = {}
-        quotes = room.quotes.values()
-        self.asks = sorted(
-            (q for q in quotes if q.side is Role.SELLER), key=lambda q: (q.price_usdc_micros, q.round, q.id)
-        )
-        self.bids = sorted(
-            (q for q in quotes if q.side is Role.BUYER), key=lambda q: (-q.price_usdc_micros, q.round, q.id)
-        )
+        self.asks, self.bids = [], []
+        for quote in room.quotes.values():
+            (self.asks if quote.side is Role.SELLER else self.bids).append(quote)
+        self.asks.sort(key=_ask_rank)
+        self.bids.sort(key=_bid_rank)
 
     def best_for(self, agent: Agent, round_: int) -> Quote | None:
         """Returns the best opposing quote the agent could take: on its item or its wants, not from a resting pair."""
@@ -91,6 +89,14 @@ class Market:
             return agent.item.grade(self.room.comparable_by)
         assert agent.wants is not None
         return agent.wants.grade(self.room.comparable_by)
+
+
+def _ask_rank(quote: Quote) -> tuple[int, int, str]:
+    return quote.price_usdc_micros, quote.round, quote.id
+
+
+def _bid_rank(quote: Quote) -> tuple[int, int, str]:
+    return -quote.price_usdc_micros, quote.round, quote.id
 
 
 def fits(room: Room, agent: Agent, quote: Quote) -> bool:

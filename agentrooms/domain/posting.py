@@ -78,7 +78,9 @@ def check_mandated(agent: AgentSpawned | Agent, signed: SignedMandate, collectio
     mandate = signed.mandate
     claimed = (agent.role, agent.owner, agent.item, agent.wants, collection)
     if (mandate.role, mandate.principal, mandate.item, mandate.wants, mandate.collection) != claimed:
-        raise Rejection("the mandate is not for this agent", hint="role, wallet, item or wants and collection must agree")
+        raise Rejection(
+            "the mandate is not for this agent", hint="role, wallet, item or wants and collection must agree"
+        )
     if not is_signed(signed):
         raise Rejection(f"the mandate is not signed by {agent.owner}", hint="sign it with the wallet it names")
     check_mandate(mandate)

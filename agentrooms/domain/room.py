@@ -7,6 +7,7 @@ events cost one copy. What may happen next is decided in `posting.py`.
 from __future__ import annotations
 
 import dataclasses
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -186,7 +187,7 @@ class Draft:
             rests=dict(room.rests),
         )
         self.round = room.round
-        self.lines = list(room.lines)
+        self.lines = deque(room.lines, maxlen=LINES_KEPT)
 
     def apply(self, event: RoomEvent) -> None:
         """Takes one event of this room into account. Events of other things change nothing."""
@@ -196,7 +197,7 @@ class Draft:
 
     def freeze(self) -> Room:
         """Returns the room as it is now; the draft must not be used after."""
-        return dataclasses.replace(self.room, round=self.round, lines=tuple(self.lines[-LINES_KEPT:]))
+        return dataclasses.replace(self.room, round=self.round, lines=tuple(self.lines))
 
 
 def evolve(room: Room, event: RoomEvent) -> Room:
