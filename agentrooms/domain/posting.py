@@ -8,6 +8,7 @@ from agentrooms.domain import agent as agents_
 from agentrooms.domain.act import Act
 from agentrooms.domain.agent import Agent, AgentSpawned
 from agentrooms.domain.assets import Item
+from agentrooms.domain.collection import Collection
 from agentrooms.domain.deal import DealCompleted, DealFailed, DealLocked, Terms, deal_hash, deal_id
 from agentrooms.domain.event import Event
 from agentrooms.domain.mandate import Mandate, SignedMandate, breach, check_mandate, is_signed
@@ -35,8 +36,11 @@ class ActRefused(Rejection):
     """An act no longer holds when the room clears it; it is dropped and its agent decides anew."""
 
 
-def open_room(room: Room, opened: RoomOpened) -> list[Event]:
-    """Opens a room, once."""
+def open_room(room: Room, opened: RoomOpened, collection: Collection) -> list[Event]:
+    """Opens a room on an active collection and its terms, once."""
+    terms = (opened.collection, opened.comparable_by, opened.base_grade)
+    if (collection.address, collection.comparable_by, collection.base_grade) != terms or not collection.active:
+        raise Rejection(f"{opened.collection} is not an active collection on these terms", hint="register it first")
     if room.id:
         if room.id != opened.room or room.collection != opened.collection:
             raise Rejection(f"room {room.id} is open on {room.collection}")

@@ -109,7 +109,11 @@ class Engine:
         verifiers = verifier_set.evolve(VerifierSet(), registered[0])
         self.chain.register(verifiers)
         events: list[Event] = [*registered]
-        events += collection.register(collection.Collection(), COLLECTION, COLLECTION_NAME, COMPARABLE_BY, sales.COMMON)
+        registration = collection.register(
+            collection.Collection(), COLLECTION, COLLECTION_NAME, COMPARABLE_BY, sales.COMMON
+        )
+        self._collection = collection.evolve(collection.Collection(), registration[0])
+        events += registration
         for recruit in sorted(self._recruits, key=lambda r: r.spawned.agent):
             events += self._provide(recruit)
         events += swarm.start(
@@ -154,7 +158,7 @@ class Engine:
             Journal(self.store, self.room_id),
             fence(self.room_id),
             partial(fold, Room()),
-            lambda room: posting.open_room(room, opened),
+            lambda room: posting.open_room(room, opened, self._collection),
             at_ms=settings.started_at_ms,
             cmd=f"open:{self.room_id}",
         )

@@ -65,7 +65,9 @@ def histories(draw: st.DrawFn, steps: int = 60) -> list[Step]:
     """Histories of one room, from its opening on; some commands are nonsense."""
     made: list[Step] = []
     room, round_ = Room(), 0
-    commands: list[tuple[str, Decide]] = [("open", lambda room: posting.open_room(room, samples.opened()))]
+    commands: list[tuple[str, Decide]] = [
+        ("open", lambda room: posting.open_room(room, samples.opened(), samples.REGISTERED))
+    ]
     commands += [(f"spawn {name}", _spawn(name, 0)) for name in draw(st.permutations(sorted(MANDATES)))[:6]]
     for _ in range(draw(st.integers(0, steps))):
         while commands:

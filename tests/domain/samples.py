@@ -11,6 +11,7 @@ from agentrooms.chain.ledger import LEDGER_CHAIN_ID, LEDGER_ESCROW, LedgerChain
 from agentrooms.consensus.votes import cast
 from agentrooms.domain.agent import AgentSpawned
 from agentrooms.domain.assets import Item, Wants
+from agentrooms.domain.collection import Collection
 from agentrooms.domain.deal import Terms, Vote, deal_id
 from agentrooms.domain.ids import seed_bytes
 from agentrooms.domain.keys import derive_key, public_hex, sign, wallet_address
@@ -45,6 +46,9 @@ def item(number: int, grade: str = "common") -> Item:
 
 
 ITEM = item(1)
+
+
+REGISTERED = Collection(COLLECTION, "Samples", "grade", "common", active=True)
 
 
 def opened(room: str = ROOM, collection: str = COLLECTION) -> RoomOpened:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import msgspec
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 
 from agentrooms.domain import posting
 from agentrooms.domain.act import Act, Reason
+from agentrooms.domain.collection import Collection
 from agentrooms.domain.deal import DealCompleted, DealFailed, DealLocked, DealState, FailReason
 from agentrooms.domain.event import Event
 from agentrooms.domain.market import Market
@@ -17,6 +19,7 @@ from agentrooms.domain.posting import ActRefused
 from agentrooms.domain.record import MESSAGES_A_MINUTE, MINUTE_MS
 from agentrooms.domain.room import ActPosted, Room, RoomStatus, evolve, fold
 from agentrooms.domain.terms import ActKind, AgentStatus, LeaveReason, Role
+from agentrooms.errors import Rejection
 from agentrooms.events.catalogue import BY_TYPE
 from tests.domain import runs, samples
 from tests.domain.histories import MANDATES, TICK, Step, clear_act, events_of, histories
@@ -312,3 +315,20 @@ def test_a_state_word_beyond_the_list_would_be_noticed() -> None:
     assert {str(s) for s in AgentStatus} == AGENT_WORDS
     assert {str(s) for s in DealState} == DEAL_WORDS
     assert {str(s) for s in RoomStatus} == {"active", "inactive"}
+
+
+@pytest.mark.parametrize(
+    "collection",
+    [
+        Collection(),
+        dataclasses.replace(samples.REGISTERED, active=False),
+        dataclasses.replace(samples.REGISTERED, address="0x" + "9" * 40),
+        dataclasses.replace(samples.REGISTERED, base_grade="rare"),
+    ],
+    ids=["unknown", "closed", "another", "other terms"],
+)
+def test_a_room_opens_on_an_active_collection_and_its_terms_only(collection: Collection) -> None:
+    """Otherwise its floor would be of something nobody registered."""
+    assert posting.open_room(Room(), samples.opened(), samples.REGISTERED) == [samples.opened()]
+    with pytest.raises(Rejection, match="not an active collection"):
+        posting.open_room(Room(), samples.opened(), collection)
