@@ -5,6 +5,8 @@ A message says what happened, with the values, and what to do about it.
 
 from __future__ import annotations
 
+UNGUARDED = "python -O takes out the assertions that guard money; run without -O and without PYTHONOPTIMIZE"
+
 
 class AgentroomsError(Exception):
     """Base of all errors raised on purpose; `hint` says how to mend it (may be empty)."""

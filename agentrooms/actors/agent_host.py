@@ -17,12 +17,12 @@ from agentrooms.domain.ids import derive_id
 from agentrooms.domain.mandate import Mandate
 from agentrooms.domain.market import Market
 from agentrooms.domain.room import Room, fold
-from agentrooms.events.vault import Vault, get_mandate
+from agentrooms.events.vault import NotInVault, Vault, get_mandate
 
 
 def dice_key(run_key: bytes, agent: str) -> bytes:
     """Returns the key of one agent's draws; from it neither the seed nor another's draws can be had."""
-    return derive_id("dice", run_key.hex(), agent).encode()[:64]
+    return derive_id("dice", run_key.hex(), agent).encode()
 
 
 class AgentHost:
@@ -59,12 +59,15 @@ class AgentHost:
     def decide(self, round_: int) -> tuple[Act, ...]:
         """Returns the acts of all hosted agents that do not keep silent."""
         market = Market(self._room)
-        agents = self._room.agents
-        acts = (
-            trader.decide(market, agents[agent], mandate, round_, self._dice[agent])
-            for agent, mandate in self._mandates.items()
-        )
+        acts = (self._act(market, agent, mandate, round_) for agent, mandate in self._mandates.items())
         return tuple(act for act in acts if act is not None)
+
+    def _act(self, market: Market, agent: str, mandate: Mandate, round_: int) -> Act | None:
+        """Returns an agent's act; a broken strategy silences its own agent alone."""
+        try:
+            return trader.decide(market, self._room.agents[agent], mandate, round_, self._dice[agent])
+        except (trader.OutsideMandate, AssertionError):
+            return None
 
     def _learn(self, news: tuple[Event, ...]) -> None:
         self._room = fold(self._room, news)
@@ -72,7 +75,14 @@ class AgentHost:
         for event in news:
             match event:
                 case AgentSpawned() | AgentReconfigured() if self._mine(event.agent):
-                    self._mandates[event.agent] = get_mandate(self._vault, event.mandate_hash).mandate
-                    self._dice[event.agent] = dice_key(self._run_key, event.agent)
+                    self._take(event.agent, event.mandate_hash)
                 case AgentLeft():
                     self._mandates.pop(event.agent, None)
+
+    def _take(self, agent: str, mandate_hash: str) -> None:
+        """Takes an agent's mandate from the vault; without it the agent does not act."""
+        self._dice[agent] = dice_key(self._run_key, agent)
+        try:
+            self._mandates[agent] = get_mandate(self._vault, mandate_hash).mandate
+        except NotInVault:
+            self._mandates.pop(agent, None)

@@ -6,28 +6,33 @@ being fast gains nothing. An act that no longer holds is dropped.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
 from agentrooms.actors import messages
-from agentrooms.actors.wording import SCRIPTED, word
+from agentrooms.actors.wording import word
 from agentrooms.domain import agent as agents
 from agentrooms.domain import locks, posting
 from agentrooms.domain.act import Act
 from agentrooms.domain.deal import DealCompleted, DealEvent, DealFailed, DealLocked, Terms
 from agentrooms.domain.event import Event
 from agentrooms.domain.ids import draw
-from agentrooms.domain.mandate import Mandate
+from agentrooms.domain.mandate import Mandate, SignedMandate
 from agentrooms.domain.posting import ActRefused, Venue
 from agentrooms.domain.room import ActsExplained, CloseReason, Draft, Room, RoomStatus
 from agentrooms.domain.terms import ActKind, LeaveReason, Role
 from agentrooms.errors import InvalidInput, Rejection
-from agentrooms.events.journal import Journal, locks_of
+from agentrooms.events.journal import Entry, Journal, locks_of
 from agentrooms.events.store import Query
 from agentrooms.events.vault import NotInVault, Vault, get_mandate
 from agentrooms.language import Wording
+
+ID_CHARACTERS_MAX = 100
+_ID = re.compile(rf"[A-Za-z0-9._:-]{{1,{ID_CHARACTERS_MAX}}}")
+_OWN_IDS = frozenset({"genesis", "open", "round", "swarm"})
 
 
 @dataclass(slots=True)
@@ -35,15 +40,15 @@ class Cleared:
     """A cleared round: the room after it, what to append under which locks, and what was not done."""
 
     room: Room
-    appends: list[tuple[Event, Terms | None]] = field(default_factory=list)
+    appends: list[Entry] = field(default_factory=list)
     unless: Query = ()
-    refused: list[tuple[str, str]] = field(default_factory=list)
+    refused: list[messages.Refused] = field(default_factory=list)
     waiting: list[messages.Command] = field(default_factory=list)
 
     @property
     def events(self) -> tuple[Event, ...]:
-        """The events without the terms they are tagged by."""
-        return tuple(event for event, _terms in self.appends)
+        """The events without what else they are tagged by."""
+        return tuple(entry.event for entry in self.appends)
 
 
 class Clearing:
@@ -94,17 +99,21 @@ class Clearing:
         if isinstance(command, messages.Close) and turn.draft.room.live_deals():
             turn.cleared.waiting.append(command)
             return
+        if command.id and (command.id in turn.seen or self._journal.is_done(command.id)):
+            return
+        turn.seen.add(command.id)
         try:
-            turn.add(*self._decide(turn, command))
-        except (Rejection, InvalidInput, NotInVault) as refusal:
-            turn.cleared.refused.append((type(command).__name__, str(refusal)))
+            _check_id(command.id)
+            turn.add(*self._decide(turn, command), command=command.id)
+        except (Rejection, InvalidInput) as refusal:
+            turn.cleared.refused.append(refusal_of(turn.draft.room.id, command, str(refusal)))
 
     def _decide(self, turn: _Turn, command: messages.Command) -> Sequence[Event]:
         room, round_ = turn.draft.room, turn.round
         match command:
             case messages.Spawn():
                 spawned = replace(command.agent, round=round_)
-                posting.check_mandated(spawned, get_mandate(self._vault, spawned.mandate_hash), room.collection)
+                posting.check_mandated(spawned, self._signed(spawned.mandate_hash), room.collection)
                 return posting.spawn(room, spawned)
             case messages.Close():
                 return posting.close_room(room, CloseReason.REQUESTED, round_)
@@ -120,7 +129,8 @@ class Clearing:
                 return agents.leave(agent, command.reason, round_)
             case messages.Reconfigure():
                 if command.mandate_hash is not None:
-                    posting.check_mandated(agent, get_mandate(self._vault, command.mandate_hash), room.collection)
+                    posting.check_unheld(room, agent.id, command.mandate_hash)
+                    posting.check_mandated(agent, self._signed(command.mandate_hash), room.collection)
                 return agents.reconfigure(
                     agent,
                     round_,
@@ -139,10 +149,10 @@ class Clearing:
             mandate = self._mandate(agent.mandate_hash)
             posting.check_act(room, act, mandate, round_)
             lock = self._lock(turn, act) if act.kind is ActKind.ACCEPT else None
-        except (ActRefused, locks.LockRefused):
+        except (ActRefused, locks.LockRefused, NotInVault):
             return False
-        text, mood = word(self._narrator, self._run_key, room, act, mandate, round_, turn.draft.lines)
-        turn.add(posting.posted(room, act, round_, text=text, mood=mood, wording=SCRIPTED))
+        text, mood, wording = word(self._narrator, self._run_key, room, act, mandate, round_, turn.draft.lines)
+        turn.add(posting.posted(room, act, round_, text=text, mood=mood, wording=wording))
         if lock is not None:
             turn.add(lock)
             turn.cleared.unless += locks_of(lock.terms)
@@ -166,6 +176,13 @@ class Clearing:
         other = self._mandate(terms.seller_mandate if buying else terms.buyer_mandate)
         posting.check_within(other, terms.item, terms.price_usdc_micros, room.at_ms(turn.round))
 
+    def _signed(self, key: str) -> SignedMandate:
+        """Returns the mandate a command names. Raises Rejection without a word on what the vault holds instead."""
+        try:
+            return get_mandate(self._vault, key)
+        except NotInVault:
+            raise Rejection(f"the vault holds nothing for {key}", hint="store the signed mandate first") from None
+
     def _mandate(self, key: str) -> Mandate:
         if key not in self._mandates:
             self._mandates[key] = get_mandate(self._vault, key).mandate
@@ -179,17 +196,41 @@ class _Turn:
     draft: Draft
     round: int
     cleared: Cleared
+    seen: set[str] = field(default_factory=set)
 
-    def add(self, *events: Event) -> None:
-        """Takes events into the round and the draft."""
+    def add(self, *events: Event, command: str = "") -> None:
+        """Takes events into the round and the draft; `command` is the id of what caused them."""
         for event in events:
             terms = self._terms(event)
             self.draft.apply(event)
-            self.cleared.appends.append((event, terms))
+            self.cleared.appends.append(Entry(event, terms, command))
 
     def _terms(self, event: Event) -> Terms | None:
         name = getattr(event, "deal", None)
         return self.draft.room.deals[name].terms if name is not None else None
+
+
+def _agent_of(command: messages.Command) -> str:
+    match command:
+        case messages.Spawn():
+            return command.agent.agent
+        case messages.Close():
+            return ""
+    return command.agent
+
+
+def _check_id(command: str) -> None:
+    """Raises Rejection for an id that could not stand in a tag or would take the place of the platform's own."""
+    if command and (_ID.fullmatch(command) is None or command.partition(":")[0] in _OWN_IDS):
+        raise Rejection(
+            f"{command[:ID_CHARACTERS_MAX]!a} is not the id of a command",
+            hint=f"1 to {ID_CHARACTERS_MAX} of A-Z a-z 0-9 . _ : -, not beginning with {', '.join(sorted(_OWN_IDS))}",
+        )
+
+
+def refusal_of(room: str, command: messages.Command, why: str) -> messages.Refused:
+    """Returns what tells a command's sender that it was refused."""
+    return messages.Refused(room, type(command).__name__, why, command.id, _agent_of(command))
 
 
 def is_over(room: Room) -> bool:

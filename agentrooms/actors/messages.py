@@ -25,18 +25,21 @@ class Spawn(Message, frozen=True):
     """To a room: let an agent join. Its mandate is in the vault; the room sets the round."""
 
     agent: AgentSpawned
+    id: str = ""
 
 
 class Pause(Message, frozen=True):
     """To a room: silence an agent."""
 
     agent: str
+    id: str = ""
 
 
 class Resume(Message, frozen=True):
     """To a room: let an agent speak again."""
 
     agent: str
+    id: str = ""
 
 
 class Remove(Message, frozen=True):
@@ -44,6 +47,7 @@ class Remove(Message, frozen=True):
 
     agent: str
     reason: LeaveReason = LeaveReason.USER_REMOVED
+    id: str = ""
 
 
 class Reconfigure(Message, frozen=True):
@@ -53,20 +57,25 @@ class Reconfigure(Message, frozen=True):
     strategy: StrategyName | None = None
     style: Style | None = None
     mandate_hash: str | None = None
+    id: str = ""
 
 
 class Close(Message, frozen=True):
     """To a room: close as soon as no deal is live."""
 
+    id: str = ""
+
 
 class Scheduled(Message, frozen=True):
-    """To a room: take a command not before this round."""
+    """To a room: take a command not before this round; those of one round in their `order`, then as they came."""
 
     round: int
     command: Spawn | Pause | Resume | Remove | Reconfigure | Close
+    order: int = 0
 
 
 Command = Spawn | Pause | Resume | Remove | Reconfigure | Close
+"""What people want of a room. A command with an `id` has one effect, however often it is sent."""
 
 
 class Decide(Message, frozen=True):
@@ -128,6 +137,13 @@ class AskAgain(Message, frozen=True):
     """To a room: settlement was made anew and knows of no job; those without an answer are wanted once more."""
 
 
+class Begin(Message, frozen=True):
+    """To settlement: all of a room's jobs without an answer, in their order; jobs before this are among them."""
+
+    room: str
+    jobs: tuple[VerifyDeal | Execute | CheckExpiry, ...]
+
+
 class AskVote(Message, frozen=True):
     """To a verifier: decide this deal."""
 
@@ -159,8 +175,13 @@ class Committed(Message, frozen=True):
 
 
 class Refused(Message, frozen=True):
-    """To whoever watches a room: a command was refused; nothing changed."""
+    """To whoever watches a room: a command was refused; nothing changed. `why` holds no value of any mandate.
+
+    `id` is the command's own, `agent` the one it is about, each "" when there is none.
+    """
 
     room: str
     command: str
     why: str
+    id: str = ""
+    agent: str = ""

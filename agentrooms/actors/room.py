@@ -9,7 +9,7 @@ import msgspec
 
 from agentrooms.actors import clearing, messages
 from agentrooms.actors.clearing import Cleared, Clearing
-from agentrooms.actors.messages import Acts, AskAgain, Committed, Decide, Message, Outcome, Refused, Tick, Verdict
+from agentrooms.actors.messages import Acts, AskAgain, Committed, Decide, Message, Outcome, Tick, Verdict
 from agentrooms.actors.runtime import Send
 from agentrooms.actors.settling import Settling
 from agentrooms.domain.event import Event
@@ -24,10 +24,6 @@ from agentrooms.language import Wording
 
 MAILBOX_MAX = 10_000  # commands waiting for the next round
 CLEARINGS_MAX = 8  # times a round is cleared anew after losing a lock to another room
-
-
-class MailboxFull(AgentroomsError):
-    """More commands wait for a room than it takes in one round."""
 
 
 class RoomLost(AgentroomsError):
@@ -78,17 +74,23 @@ class RoomActor:
                     self._acts[message.host] = message
                 return self._run()
             case Verdict() | Outcome():
-                self._settling.learn(message)
-                return [*self._settling.jobs(self.room, max(self._round, self._done)), *self._run()]
+                at = max(self._round, self._done)
+                self._settling.learn(message, at)
+                return [*self._settling.jobs(self.room, at), *self._run()]
             case AskAgain():
-                return self._settling.ask_again()
+                return [self._settling.begin(self._config.room)]
         if isinstance(message, messages.Command):
             message = messages.Scheduled(self._done + 1, message)
         assert isinstance(message, messages.Scheduled)
+        if self.room.id and self.room.status is RoomStatus.INACTIVE:
+            return [self._refuse(message.command, "the room is closed")]
         if len(self._mailbox) >= MAILBOX_MAX:
-            raise MailboxFull(f"{MAILBOX_MAX} commands wait for room {self._config.room}", hint="send them more slowly")
+            return [self._refuse(message.command, f"{MAILBOX_MAX} commands wait; send them more slowly")]
         self._mailbox.append(message)
         return []
+
+    def _refuse(self, command: messages.Command, why: str) -> Send:
+        return Send(self._config.watcher, clearing.refusal_of(self._config.room, command, why))
 
     def _run(self) -> list[Send]:
         """Goes on with the current round as far as the answers at hand allow."""
@@ -108,18 +110,23 @@ class RoomActor:
         self.room = cleared.room
         self._news, self._news_seq, self._round, self._done = cleared.events, before, -1, round_
         config, at_ms = self._config, self.room.at_ms(round_)
-        sends = [Send(config.watcher, Refused(config.room, command, why)) for command, why in cleared.refused]
-        if cleared.events or not round_:
+        sends = [Send(config.watcher, refused) for refused in cleared.refused]
+        if cleared.events:
             sends.append(Send(config.watcher, Committed(config.room, at_ms, round_, cleared.events)))
         sends += self._settling.jobs(self.room, round_)
-        if self.room.status is RoomStatus.ACTIVE:
+        if self.room.status is RoomStatus.INACTIVE:
+            sends += [self._refuse(waiting.command, "the room is closed") for waiting in self._mailbox]
+            self._mailbox = []
+        else:
             sends.append(Send(f"room:{config.room}", Tick(round_ + 1), self.room.round_ms))
         return sends
 
     def _append(self, round_: int) -> Cleared:
         """Clears and appends the round; a lock lost to another room makes it clear again without that accept."""
         acts = [act for host in sorted(self._acts) for act in self._acts[host].acts]
-        now = sorted((waiting for waiting in self._mailbox if waiting.round <= round_), key=lambda w: w.round)
+        now = sorted(
+            (waiting for waiting in self._mailbox if waiting.round <= round_), key=lambda w: (w.round, w.order)
+        )
         commands = [waiting.command for waiting in now]
         later = [waiting for waiting in self._mailbox if waiting.round > round_]
         cmd = f"round:{self._config.room}:{round_}"

@@ -1,6 +1,7 @@
 """Settlement: collects votes, prepares and sends escrow transactions, reads their ends. One job at a time.
 
-Jobs run in the order rooms asked for them, so a reproducible run sees the chain in one order only.
+Jobs run in the order a room asked for them, so a reproducible run sees the chain in one order only. One
+that was made anew takes no job of a room until the room has told it all that are open, in their order.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections import deque
 
 from agentrooms.actors.messages import (
     AskVote,
+    Begin,
     CheckExpiry,
     Execute,
     Message,
@@ -21,13 +23,14 @@ from agentrooms.actors.messages import (
 from agentrooms.actors.runtime import Send
 from agentrooms.chain.port import Chain, Execution
 from agentrooms.consensus.protocol import ASK_TIMEOUT_MS, ASKS_MAX, Tally, ask, receive
-from agentrooms.domain.deal import Decision, FailReason
+from agentrooms.domain.deal import Decision, FailReason, Terms
 from agentrooms.domain.verifier_set import VerifierSet
 from agentrooms.errors import AgentroomsError
 from agentrooms.events.vault import Vault, get_mandate
 
 JOBS_MAX = 10_000  # waiting at once
 RECEIPT_POLL_MS = 1_000
+EXPIRED = "deadline_passed_unused"
 
 Job = VerifyDeal | Execute | CheckExpiry
 
@@ -44,16 +47,17 @@ class SettlementActor:
         self._chain = chain
         self._vault = vault
         self._verifiers = verifiers
+        self._begun: set[str] = set()
         self._jobs: deque[Job] = deque()
         self._tally: Tally | None = None
 
     def receive(self, message: Message) -> list[Send]:
         """Takes a job, a vote or a time-out."""
+        if isinstance(message, Begin):
+            self._begun.add(message.room)
+            return self._take(*message.jobs)
         if isinstance(message, VerifyDeal | Execute | CheckExpiry):
-            if len(self._jobs) >= JOBS_MAX:
-                raise SettlementOverloaded(f"{JOBS_MAX} settlement jobs wait")
-            self._jobs.append(message)
-            return self._work()
+            return self._take(message) if message.terms.room in self._begun else []
         tally = self._tally
         if tally is None:
             return []
@@ -62,6 +66,14 @@ class SettlementActor:
         elif not isinstance(message, VoteTimeout) or (message.deal, message.ask) != (tally.terms.deal, tally.asks):
             return []
         return self._advance(timed_out=isinstance(message, VoteTimeout))
+
+    def _take(self, *jobs: Job) -> list[Send]:
+        if len(self._jobs) + len(jobs) > JOBS_MAX:
+            raise SettlementOverloaded(
+                f"{JOBS_MAX} settlement jobs wait", hint="run fewer rooms against one settlement"
+            )
+        self._jobs.extend(jobs)
+        return self._work()
 
     def _work(self) -> list[Send]:
         """Does the jobs at the front of the queue up to the first that must wait for votes."""
@@ -107,13 +119,18 @@ class SettlementActor:
     def _execute(self, job: Execute) -> Send:
         self._chain.send(self._vault.get(job.tx_hash), job.at_ms)
         receipt = self._chain.receipt(job.tx_hash)
+        if receipt is None and self._is_expired(job.terms, job.at_ms):
+            return Send(f"room:{job.terms.room}", Outcome(job.terms.deal, None, FailReason.EXPIRED, EXPIRED))
         if receipt is None:  # sent again with the next look: the same transaction twice is sent once
             return Send(self._address, job, RECEIPT_POLL_MS)
         reason = None if receipt.succeeded else FailReason.REVERTED
         return Send(f"room:{job.terms.room}", Outcome(job.terms.deal, receipt, reason, receipt.reason))
 
     def _check_expiry(self, job: CheckExpiry) -> Send:
-        facts = self._chain.facts(job.terms, job.at_ms)
-        expired = not facts.used and facts.at_ms > job.terms.deadline_ms
-        reason = FailReason.EXPIRED if expired else None
-        return Send(f"room:{job.terms.room}", Outcome(job.terms.deal, None, reason, "deadline_passed_unused"))
+        reason = FailReason.EXPIRED if self._is_expired(job.terms, job.at_ms) else None
+        return Send(f"room:{job.terms.room}", Outcome(job.terms.deal, None, reason, EXPIRED))
+
+    def _is_expired(self, terms: Terms, at_ms: int) -> bool:
+        """Tells whether the final chain is past the deadline and has not executed the deal: then it never will."""
+        facts = self._chain.facts(terms, at_ms)
+        return not facts.deal_used and facts.at_ms > terms.deadline_ms

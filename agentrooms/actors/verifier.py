@@ -19,20 +19,30 @@ class VerifierActor:
     """One of the seven; it trusts neither the room nor settlement, only signatures and the chain."""
 
     def __init__(
-        self, name: str, key: SigningKey, chain: Chain, vault: Vault, kept: dict[str, Vote] | None = None
+        self,
+        name: str,
+        key: SigningKey,
+        chain: Chain,
+        vault: Vault,
+        *,
+        set_version: int,
+        kept: dict[str, Vote] | None = None,
     ) -> None:
         """`kept` outlives the actor and holds what it has decided; without it the memory ends with the process."""
         self._name = name
         self._key = key
         self._chain = chain
         self._vault = vault
+        self._domain = (chain.chain_id, chain.escrow, set_version)
         self._kept = kept if kept is not None else {}
         self._memory = Memory(dict(self._kept))
 
     def receive(self, message: Message) -> list[Send]:
-        """Answers a question about a deal with the one vote it has on it."""
+        """Answers a question about a deal of its own chain, escrow and set with the one vote it has on it."""
         assert isinstance(message, AskVote)
         terms = message.terms
+        if (terms.chain_id, terms.escrow, terms.set_version) != self._domain:
+            return []
         vote = self._memory.recall(terms.deal)
         if vote is None:
             vote = self._decide(terms, message.at_ms)

@@ -1,8 +1,13 @@
-"""Gives an act its mood and words. All it knows of the mandate is how much of its time has passed."""
+"""Gives an act its mood and words. All it knows of the mandate is how much of its time has passed.
+
+Only the scripted narrator is trusted. Whatever another one says, or fails to say, is held against the
+guard, and replaced by a scripted line when it breaks a rule.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Container
+from functools import cache
 
 from agentrooms.domain.act import Act
 from agentrooms.domain.agent import Agent
@@ -12,17 +17,23 @@ from agentrooms.domain.market import PERMILLE, elapsed_permille
 from agentrooms.domain.record import Record
 from agentrooms.domain.room import Room
 from agentrooms.domain.terms import ActKind, Mood, Role
-from agentrooms.language import Counts, Cue, Happening, Wording, mood_of
+from agentrooms.language import Counts, Cue, Happening, ScriptedNarrator, Wording, guard, mood_of
 
 NEAR_PERMILLE = 50
 THIRD = 3
-SCRIPTED = "scripted"
+SCRIPTED, MODEL, FALLBACK = "scripted", "model", "fallback"  # who worded a line; storage format
+
+
+@cache
+def scripted_narrator() -> ScriptedNarrator:
+    """Returns the scripted narrator, built once: it has no state."""
+    return ScriptedNarrator()
 
 
 def word(
     narrator: Wording, run_key: bytes, room: Room, act: Act, mandate: Mandate, round_: int, lines: Container[str]
-) -> tuple[str, Mood]:
-    """Returns the line for an act, and the mood it is said in."""
+) -> tuple[str, Mood, str]:
+    """Returns the line for an act, the mood it is said in, and who worded it."""
     agent, record = room.agents[act.agent], room.records[act.agent]
     gap = _gap_permille(room, act)
     mood = mood_of(
@@ -47,7 +58,20 @@ def word(
         counterpart=room.agents[act.to].name if act.to is not None else "",
         happening=_happening(room, agent, record, gap),
     )
-    return narrator.word(cue, picker(run_key, "words", act.agent, round_), lines), mood
+    line = None if type(narrator) is ScriptedNarrator else _guarded(narrator, cue, run_key, act.agent, round_, lines)
+    if line is not None:
+        return line, mood, MODEL
+    text = scripted_narrator().word(cue, picker(run_key, "words", act.agent, round_), lines)
+    return text, mood, SCRIPTED if type(narrator) is ScriptedNarrator else FALLBACK
+
+
+def _guarded(narrator: Wording, cue: Cue, run_key: bytes, agent: str, round_: int, lines: Container[str]) -> str | None:
+    """Returns a narrator's line, or None when it fails or its line breaks a rule."""
+    try:
+        text = narrator.word(cue, picker(run_key, "words", agent, round_), lines)
+        return text if guard(text, cue) is None else None
+    except Exception:  # noqa: BLE001 (a narrator may fail in any way, and a room must not fail with it)
+        return None
 
 
 def _gap_permille(room: Room, act: Act) -> int:
@@ -69,9 +93,9 @@ def _happening(room: Room, agent: Agent, record: Record, gap: int) -> Happening:
     quote = room.quotes.get(room.quote_of.get(agent.id, ""))
     if record.led and quote is not None and room.leaders.get((agent.role, quote.grade)) != quote.id:
         return Happening.UNDERCUT if agent.role is Role.SELLER else Happening.OUTBID
-    if record.refusals_in_row >= THIRD and record.addressed_round > record.last_round:
+    if record.refusals_in_row >= THIRD and record.addressed:
         return Happening.THIRD_REFUSAL
-    if record.addressed_round > record.last_round and record.last_concession_usdc_micros > 0:
+    if record.addressed and record.last_concession_usdc_micros > 0:
         return Happening.CONCEDED
     if 0 <= gap <= NEAR_PERMILLE:
         return Happening.NEAR

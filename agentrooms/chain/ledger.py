@@ -32,6 +32,7 @@ class LedgerChain:
         self.balances: dict[str, int] = {}
         self.allowances: dict[str, int] = {}
         self.owners: dict[tuple[str, str], str] = {}
+        self.traits: dict[tuple[str, str], dict[str, str]] = {}
         self.approved: set[tuple[str, str]] = set()
         self.used: set[str] = set()
         self.used_mandates: set[str] = set()
@@ -64,6 +65,7 @@ class LedgerChain:
         if key in self.owners:
             raise ChainError(f"item {event.token_id} of {event.collection} is minted already")
         self.owners[key] = event.owner
+        self.traits[key] = event.traits
         if event.approved:
             self.approved.add(key)
 
@@ -75,13 +77,15 @@ class LedgerChain:
         """Returns the ledger's view of a deal at `at_ms`, or at its own time when that is later."""
         self.at_ms = max(self.at_ms, at_ms)
         key = (terms.collection, terms.item.token_id)
-        spent = {terms.buyer_mandate, terms.seller_mandate} & self.used_mandates
         return Facts(
             owner=self.owners.get(key, NOBODY),
+            traits=self.traits.get(key, {}),
             approved=key in self.approved,
             balance_usdc_micros=self.balances.get(terms.buyer_wallet, 0),
             allowance_usdc_micros=self.allowances.get(terms.buyer_wallet, 0),
-            used=terms.deal in self.used or bool(spent),
+            deal_used=terms.deal in self.used,
+            buyer_mandate_spent=terms.buyer_mandate in self.used_mandates,
+            seller_mandate_spent=terms.seller_mandate in self.used_mandates,
             block=self.block,
             at_ms=self.at_ms,
         )
@@ -115,9 +119,10 @@ class LedgerChain:
         return self._receipts.get(tx_hash)
 
     def assert_conserved(self) -> None:
-        """Asserts that no money appeared or vanished and no balance is negative."""
-        assert sum(self.balances.values()) == self.minted_usdc_micros, "USDC is not conserved"
-        assert all(balance >= 0 for balance in self.balances.values()), "a balance is negative"
+        """Raises ChainError when money appeared or vanished or a balance is negative."""
+        held = sum(self.balances.values())
+        if held != self.minted_usdc_micros or min(self.balances.values(), default=0) < 0:
+            raise ChainError(f"the ledger holds {held} micro-USDC of {self.minted_usdc_micros}, or a debt")
 
     def _refusal(self, execution: Execution, at_ms: int) -> str:
         """Returns why the escrow refuses, "" when it does not."""

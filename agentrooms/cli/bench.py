@@ -33,11 +33,13 @@ def bench(
     ] = "1,2,3",
     json: Json = False,
 ) -> None:
-    """Measure decisions, posted acts, negotiations, replay and verification a second, in one process.
+    """Measure turns of agents, posted acts, negotiations, replay and verification a second, in one process.
 
-    Event rates stand beside a baseline of the same run: encoding and hashing the same log, and no more.
+    A turn is one look of an agent at its market, whether it then speaks or not. Event rates stand beside a baseline of the same run: encoding and hashing the same log, and no more.
     """
     import platform
+
+    import msgspec
 
     from agentrooms.cli.console import NONE, emit, out, table
     from agentrooms.cli.progress import step_progress
@@ -48,22 +50,9 @@ def bench(
         report = run_bench(numbers, quick=quick, progress=step)
     machine = {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system()}
     if json:
-        rows = [
-            {
-                "name": row.name,
-                "per_second": row.per_second,
-                "unit": row.unit,
-                "count": row.count,
-                "seconds_micros": row.seconds_micros,
-                "seeds": list(row.seeds),
-                "aim": row.aim,
-                "ratio_permille": row.ratio_permille,
-            }
-            for row in report.rows
-        ]
-        emit({"quick": quick, "machine": machine, "rows": rows})
+        emit({"quick": quick, "machine": machine, "rows": msgspec.to_builtins(report.rows)})
         return
-    shown = table("Measured", ">A second", "", ">Aim", ">Of baseline", ">Count", ">Seconds")
+    shown = table("Measured", ">A second", "", ">Aim", ">Of baseline", ">Events each", ">Count", ">Seconds")
     for row in report.rows:
         shown.add_row(
             row.name,
@@ -71,6 +60,7 @@ def bench(
             row.unit,
             NONE if row.aim is None else f"{row.aim:,}",
             NONE if row.ratio_permille is None else f"{row.ratio_permille / 1000:.2f}",
+            NONE if row.events_permille is None else f"{row.events_permille / 1000:.2f}",
             f"{row.count:,}",
             f"{row.seconds_micros / 1_000_000:.2f}",
         )

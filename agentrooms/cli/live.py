@@ -18,8 +18,9 @@ from rich.text import Text
 
 from agentrooms.cli.console import clean, usdc
 from agentrooms.cli.lines import ROLE_STYLES, Line, rich_line, words
-from agentrooms.cli.roomview import book, spread
+from agentrooms.cli.roomview import spread
 from agentrooms.domain.deal import Deal, DealState
+from agentrooms.domain.market import Market
 from agentrooms.domain.room import Quote, Room
 from agentrooms.domain.terms import AgentStatus, Role
 
@@ -134,7 +135,7 @@ class _Side:
 
 def _sections(scene: Scene, width: int) -> list[list[Text]]:
     room = scene.room
-    asks, bids = book(room)
+    market = Market(room)
     deals = sorted(room.deals.values(), key=lambda deal: (not deal.live, -deal.locked_round))
     agents = [agent for agent in room.agents.values() if agent.present]
     buyers = sum(agent.role is Role.BUYER for agent in agents)
@@ -149,8 +150,8 @@ def _sections(scene: Scene, width: int) -> list[list[Text]]:
     ]
     return [
         head,
-        _section("Asks", str(len(asks)), [_quote(room, quote, width) for quote in asks]),
-        _section("Bids", str(len(bids)), [_quote(room, quote, width) for quote in bids]),
+        _section("Asks", str(len(market.asks)), [_quote(room, quote, width) for quote in market.asks]),
+        _section("Bids", str(len(market.bids)), [_quote(room, quote, width) for quote in market.bids]),
         _section("Deals", str(len(deals)), [_deal(deal, width) for deal in deals]),
         _section("Agents", f"{buyers} buyers, {len(agents) - buyers} sellers", people),
     ]

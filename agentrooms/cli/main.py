@@ -11,6 +11,8 @@ import os
 import sys
 from typing import NoReturn
 
+from agentrooms.errors import UNGUARDED
+
 FAILED, USAGE, FAULT, INTERRUPTED, PIPE_CLOSED = 1, 2, 70, 130, 141
 DEBUG = "AGENTROOMS_DEBUG"
 
@@ -22,6 +24,9 @@ def main() -> NoReturn:
 
 def run(arguments: list[str]) -> int:
     """Runs one command and returns its exit code."""
+    if not __debug__:  # no other module can be imported then
+        sys.stderr.write(f"error: {UNGUARDED}\n")
+        return FAILED
     try:
         code = _run(arguments)
         sys.stdout.flush()

@@ -109,6 +109,20 @@ def preset_name(value: str) -> str:
     return value
 
 
+def side_size(value: str | int) -> int:
+    """Reads how many buyers or sellers a swarm has."""
+    from agentrooms.sim.settings import SIDE_MAX
+
+    return whole(1, SIDE_MAX)(value)
+
+
+def exchange_rate(value: str | int) -> int:
+    """Reads how many USDC one ether of the sales data is."""
+    from agentrooms.sim.settings import USDC_PER_ETH_MAX
+
+    return whole(1, USDC_PER_ETH_MAX)(value)
+
+
 def fresh_seed() -> int:
     """Returns a seed nobody has chosen."""
     return secrets.randbelow(FRESH_SEED_BELOW)

@@ -10,7 +10,8 @@ from rich.text import Text
 from agentrooms.cli.console import clean, count, out, table, usdc
 from agentrooms.cli.lines import ROLE_STYLES, Line, item_name, rich_line, words
 from agentrooms.cli.report import deal_document, present, print_deals
-from agentrooms.domain.room import Quote, Room
+from agentrooms.domain.market import Market
+from agentrooms.domain.room import Room
 from agentrooms.domain.terms import Role
 
 if TYPE_CHECKING:
@@ -30,14 +31,6 @@ class Moment(msgspec.Struct, frozen=True):
     lines: tuple[Line, ...]
 
 
-def book(room: Room) -> tuple[list[Quote], list[Quote]]:
-    """Returns standing asks and bids, best first."""
-    quotes = room.quotes.values()
-    asks = sorted((q for q in quotes if q.side is Role.SELLER), key=lambda q: (q.price_usdc_micros, q.round, q.id))
-    bids = sorted((q for q in quotes if q.side is Role.BUYER), key=lambda q: (-q.price_usdc_micros, q.round, q.id))
-    return asks, bids
-
-
 def spread(room: Room) -> int | None:
     """Returns how far floor and top bid are apart, None while one is missing."""
     floor, top = room.floor, room.top_bid
@@ -53,7 +46,7 @@ def clock(room: Room, at_ms: int) -> str:
 def room_document(moment: Moment) -> dict[str, Any]:
     """Returns the room as a document with stable keys."""
     room = moment.room
-    asks, bids = book(room)
+    market = Market(room)
     return {
         "event": moment.event,
         "events": moment.events,
@@ -66,8 +59,8 @@ def room_document(moment: Moment) -> dict[str, Any]:
         "floor_usdc_micros": room.floor,
         "top_bid_usdc_micros": room.top_bid,
         "spread_usdc_micros": spread(room),
-        "asks": [msgspec.to_builtins(quote) for quote in asks],
-        "bids": [msgspec.to_builtins(quote) for quote in bids],
+        "asks": [msgspec.to_builtins(quote) for quote in market.asks],
+        "bids": [msgspec.to_builtins(quote) for quote in market.bids],
         "agents": [_agent_document(room, agent) for agent in room.agents.values()],
         "deals": [deal_document(room, deal) for deal in room.deals.values()],
         "chat": [msgspec.to_builtins(line) for line in moment.lines],
@@ -98,11 +91,11 @@ def print_moment(moment: Moment) -> None:
 
 
 def _print_quotes(room: Room) -> None:
-    asks, bids = book(room)
-    if not asks and not bids:
+    market = Market(room)
+    if not room.quotes:
         return
     quotes = table("Side", ">Price (USDC)", "Agent", "Item", ">Since round")
-    for quote in (*asks, *bids):
+    for quote in (*market.asks, *market.bids):
         agent = room.agents[quote.agent]
         side = "ask" if quote.side is Role.SELLER else "bid"
         item = room.items.get(quote.token_id or "")

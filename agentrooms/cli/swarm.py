@@ -8,10 +8,17 @@ from typing import Annotated
 import typer
 
 from agentrooms.cli.examples import examples
-from agentrooms.cli.params import Json, Misuse, Seed, fresh_seed, new_folder, preset_name, whole
-
-SIDE_MAX = 250
-USDC_PER_ETH_MAX = 100_000
+from agentrooms.cli.params import (
+    Json,
+    Misuse,
+    Seed,
+    exchange_rate,
+    fresh_seed,
+    new_folder,
+    preset_name,
+    side_size,
+    whole,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -47,17 +54,15 @@ def run(
     ] = None,
     buyers: Annotated[
         int | None,
-        typer.Option("--buyers", metavar="N", help="Instead of a preset.", parser=whole(1, SIDE_MAX)),
+        typer.Option("--buyers", metavar="N", help="Instead of a preset.", parser=side_size),
     ] = None,
     sellers: Annotated[
         int | None,
-        typer.Option("--sellers", metavar="N", help="Instead of a preset.", parser=whole(1, SIDE_MAX)),
+        typer.Option("--sellers", metavar="N", help="Instead of a preset.", parser=side_size),
     ] = None,
     usdc_per_eth: Annotated[
         int | None,
-        typer.Option(
-            "--usdc-per-eth", metavar="N", help="Scales the real sales data.", parser=whole(1, USDC_PER_ETH_MAX)
-        ),
+        typer.Option("--usdc-per-eth", metavar="N", help="Scales the real sales data.", parser=exchange_rate),
     ] = None,
     underfunded: Annotated[
         int,
@@ -80,7 +85,7 @@ def run(
     from agentrooms.cli.console import emit, next_steps, talk
     from agentrooms.cli.progress import run_progress
     from agentrooms.cli.report import print_run, run_document
-    from agentrooms.sim import archive
+    from agentrooms.sim import archive, folders
     from agentrooms.sim.engine import Engine
     from agentrooms.sim.settings import RunSettings, custom
     from agentrooms.sim.settings import preset as of_preset
@@ -99,7 +104,7 @@ def run(
     if usdc_per_eth is not None:
         settings = msgspec.structs.replace(settings, usdc_per_eth=usdc_per_eth)
     if out is not None:
-        archive.require_free(out)
+        folders.require_free(out)
     with run_progress(quiet=quiet) as progress:
         engine = Engine(settings)
         engine.run(progress)
@@ -120,7 +125,7 @@ def run(
     next_steps(
         f"agentrooms verify {out} --re-execute",
         f"agentrooms replay {out}",
-        f"agentrooms export {out} --format csv --out {out}-csv",
+        f"agentrooms export {out} --format csv --out {f'{out}-csv' if out.name else 'tables'}",
     )
 
 

@@ -5,18 +5,24 @@ from __future__ import annotations
 import msgspec
 
 from agentrooms.domain.deal import Terms
-from agentrooms.domain.mandate import SignedMandate, breach, is_signed, mandate_hash
+from agentrooms.domain.mandate import BREACHES, SignedMandate, breach, is_signed, mandate_hash
 from agentrooms.domain.terms import Role
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """One look at the chain, for one deal. Money in micro-USDC, `at_ms` the block's time."""
+    """One look at the chain, for one deal. Money in micro-USDC, `at_ms` the block's time.
+
+    `traits` are those the chain knows of the item; a mandate is spent once it has settled a deal.
+    """
 
     owner: str
+    traits: dict[str, str]
     approved: bool
     balance_usdc_micros: int
     allowance_usdc_micros: int
-    used: bool
+    deal_used: bool
+    buyer_mandate_spent: bool
+    seller_mandate_spent: bool
     block: int
     at_ms: int
 
@@ -28,7 +34,22 @@ AT_FAULT: dict[str, tuple[Role, ...]] = {
     "allowance_too_low": (Role.BUYER,),
     "seller_mandate_invalid": (Role.SELLER,),
     "buyer_mandate_invalid": (Role.BUYER,),
+    "buyer_mandate_spent": (Role.BUYER,),
+    "item_traits_differ": (Role.SELLER,),
+    "seller_mandate_spent": (Role.SELLER,),
 }
+_NOBODY_AT_FAULT = ("deadline_passed", "deal_already_used", "self_trade")
+_MANDATE_DETAILS = ("collection", "missing", "other", "signature", *BREACHES)
+_MANDATES_INVALID = ("buyer_mandate_invalid", "seller_mandate_invalid")
+
+REASONS = frozenset(
+    {
+        *(reason for reason in AT_FAULT if reason not in _MANDATES_INVALID),
+        *_NOBODY_AT_FAULT,
+        *(f"{name}:{detail}" for name in _MANDATES_INVALID for detail in _MANDATE_DETAILS),
+    }
+)
+"""All words a verifier may give as a reason."""
 
 
 def at_fault(reason: str, terms: Terms) -> tuple[str, ...]:
@@ -45,7 +66,10 @@ def judge(terms: Terms, buyer: SignedMandate | None, seller: SignedMandate | Non
     ]
     checks = {
         "self_trade": terms.buyer_wallet == terms.seller_wallet,
-        "deal_already_used": facts.used,
+        "deal_already_used": facts.deal_used,
+        "buyer_mandate_spent": facts.buyer_mandate_spent and not facts.deal_used,  # else the deal itself spent it
+        "seller_mandate_spent": facts.seller_mandate_spent and not facts.deal_used,
+        "item_traits_differ": facts.traits != terms.item.traits,
         "deadline_passed": facts.at_ms > terms.deadline_ms,
         "seller_does_not_own_item": facts.owner != terms.seller_wallet,
         "item_not_approved": not facts.approved,

@@ -49,11 +49,6 @@ class Tally:
                 return decision
         return None
 
-    @property
-    def complete(self) -> bool:
-        """Whether nothing more can come: all have answered or the silent were asked often enough."""
-        return not self.silent or self.asks >= ASKS_MAX
-
     def certificate(self) -> tuple[Vote, ...]:
         """Returns the votes sorted by verifier."""
         return tuple(self.votes[name] for name in sorted(self.votes))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from nacl.signing import SigningKey
 
+from agentrooms.consensus.judgement import REASONS
 from agentrooms.domain.canonical import canonical
 from agentrooms.domain.deal import ANNEX_REASONS_MAX, Annex, Decision, Terms, Vote, deal_hash
 from agentrooms.domain.keys import sign, verify
@@ -52,7 +53,12 @@ def cast(key: SigningKey, verifier: str, terms: Terms, reasons: tuple[str, ...],
 
 
 def is_valid(vote: Vote, terms: Terms, verifiers: VerifierSet) -> bool:
-    """Tells whether a vote is by a member of the terms' set version, over these terms, both signatures good."""
+    """Tells whether a vote is by a member of the terms' set version, over these terms, both signatures good.
+
+    Its reasons must be words that verifiers know, few, and there for a rejection only: a member may be hostile.
+    """
+    if not _is_well_formed(vote):
+        return False
     key = verifiers.key_of(vote.verifier)
     if key is None or verifiers.version != terms.set_version:
         return False
@@ -62,6 +68,13 @@ def is_valid(vote: Vote, terms: Terms, verifiers: VerifierSet) -> bool:
     annex = vote.annex
     seen = _annex_bytes(vote.verifier, statement, annex.reasons, annex.block, annex.at_ms)
     return verify(key, canonical(statement), vote.signature) and verify(key, seen, annex.signature)
+
+
+def _is_well_formed(vote: Vote) -> bool:
+    reasons = vote.annex.reasons
+    if len(reasons) > ANNEX_REASONS_MAX or list(reasons) != sorted(set(reasons)):
+        return False
+    return bool(reasons) is (vote.decision is Decision.REJECT) and all(reason in REASONS for reason in reasons)
 
 
 def _annex_bytes(verifier: str, statement: Statement, reasons: tuple[str, ...], block: int, at_ms: int) -> bytes:

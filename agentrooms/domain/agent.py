@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from agentrooms.domain.assets import Item, Wants
+from agentrooms.domain.canonical import is_normal
 from agentrooms.domain.event import Event
 from agentrooms.domain.terms import AgentStatus, LeaveReason, Role, StrategyName, Style
 from agentrooms.errors import Rejection
@@ -157,7 +158,7 @@ def released(agent: Agent, *, completed: bool) -> Agent:
 
 
 def check_spawn(event: AgentSpawned) -> None:
-    """Raises Rejection for a spawn whose role, item, wants or names do not fit."""
+    """Raises Rejection for a spawn whose role, item, wants or names do not fit, or with a text that is not normal."""
     if not 0 < len(event.name) <= NAME_CHARACTERS_MAX:
         raise Rejection(f"an agent's name has 1 to {NAME_CHARACTERS_MAX} characters, was {event.name!r}")
     if len(event.avatar) > AVATAR_CHARACTERS_MAX:
@@ -166,6 +167,17 @@ def check_spawn(event: AgentSpawned) -> None:
         raise Rejection("a seller sells one item and a buyer none", hint="name the item, or the wants, by role")
     if (event.role is Role.BUYER) != (event.wants is not None):
         raise Rejection("a buyer says what it wants and a seller does not", hint="name the item, or the wants, by role")
+    if event.wants is not None and event.wants.empty:
+        raise Rejection(f"a buyer that wants {event.wants.kind} names them", hint='or wants "any"')
+    of_item = event.item.texts if event.item is not None else ()
+    of_wants = event.wants.texts if event.wants is not None else ()
+    names = (event.agent, event.name, event.avatar, event.owner, event.mandate_hash, event.swarm or "")
+    for text in (*names, *of_item, *of_wants):
+        if not is_normal(text):
+            raise Rejection(
+                f"{text!a} has invisible or control characters, outer blanks, or is not in Unicode normal form C",
+                hint="normalise texts where they enter",
+            )
 
 
 def pause(agent: Agent, round_: int) -> list[AgentEvent]:

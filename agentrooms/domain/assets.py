@@ -20,6 +20,11 @@ class Item(msgspec.Struct, frozen=True):
     name: str
     traits: dict[str, str]
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All texts in it."""
+        return self.token_id, self.name, *self.traits, *self.traits.values()
+
     def grade(self, comparable_by: str) -> str:
         """Returns the item's class of comparable items."""
         return self.traits.get(comparable_by, ANY_GRADE)
@@ -39,6 +44,17 @@ class Wants(msgspec.Struct, frozen=True):
     kind: WantKind = WantKind.ANY
     token_ids: tuple[str, ...] = ()
     traits: dict[str, str] = {}
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All texts in it."""
+        return *self.token_ids, *self.traits, *self.traits.values()
+
+    @property
+    def empty(self) -> bool:
+        """Whether it promises a list of items or traits and names none."""
+        named = {WantKind.ANY: True, WantKind.ITEMS: bool(self.token_ids), WantKind.TRAITS: bool(self.traits)}
+        return not named[self.kind]
 
     def covers(self, item: Item) -> bool:
         """Tells whether the item is wanted."""

@@ -13,6 +13,8 @@ import msgspec
 from agentrooms.errors import InvalidInput
 
 _ENCODER = msgspec.json.Encoder(order="sorted")
+_JOINER = "\u200d"
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # variation selectors, which emoji need too, are marks (Mn)
 
 
 def canonical(value: object) -> bytes:
@@ -35,6 +37,15 @@ def digest(purpose: str, data: bytes) -> str:
 
 
 def normalise(text: str) -> str:
-    """Returns `text` in normal form C without control characters; for every text that enters from outside."""
-    kept = (c for c in text if unicodedata.category(c) not in {"Cc", "Cs"})
+    """Returns `text` in normal form C without what cannot be seen; for every text that enters from outside.
+
+    Control characters, line separators and formatting characters go, such as those that turn the
+    direction of writing; the zero-width joiner stays, for emoji are joined by it.
+    """
+    kept = (c for c in text if c == _JOINER or unicodedata.category(c) not in _UNSEEN)
     return unicodedata.normalize("NFC", "".join(kept)).strip()
+
+
+def is_normal(text: str) -> bool:
+    """Tells whether a text is what `normalise` makes of it."""
+    return normalise(text) == text

@@ -20,3 +20,4 @@ class LedgerMinted(Event, frozen=True):
     collection: str
     owner: str
     token_id: str
+    traits: dict[str, str]

@@ -17,11 +17,12 @@ from agentrooms.errors import Rejection
 
 @dataclass(frozen=True, slots=True)
 class Locks:
-    """The live locks and budgets among the events read. Money in micro-USDC."""
+    """The live locks, spent mandates and budgets among the events read. Money in micro-USDC."""
 
     live: dict[str, Terms] = field(default_factory=dict)
     budgets: dict[str, int] = field(default_factory=dict)
     spent: dict[str, int] = field(default_factory=dict)
+    spent_mandates: frozenset[str] = frozenset()
 
     def free_usdc_micros(self, wallet: str) -> int:
         """Returns what the wallet may still lock: its budget less what it spent and what is reserved."""
@@ -40,7 +41,8 @@ def evolve(locks: Locks, event: Event) -> Locks:
             terms = locks.live[event.deal]
             paid = locks.spent.get(terms.buyer_wallet, 0) + terms.price_usdc_micros
             spent = {**locks.spent, terms.buyer_wallet: paid}
-            return replace(locks, live=_without(locks.live, event.deal), spent=spent)
+            mandates = locks.spent_mandates | {terms.buyer_mandate, terms.seller_mandate}
+            return replace(locks, live=_without(locks.live, event.deal), spent=spent, spent_mandates=mandates)
         case DealFailed() if event.deal in locks.live:
             return replace(locks, live=_without(locks.live, event.deal))
     return locks
@@ -59,13 +61,19 @@ class LockRefused(Rejection):
 
 
 def check_lock(locks: Locks, terms: Terms) -> None:
-    """Raises LockRefused when the item or an agent is locked already or the buyer's wallet cannot cover it."""
+    """Raises LockRefused when item, agent or mandate is locked or spent, or the buyer's wallet cannot cover it."""
+    mandates = {terms.buyer_mandate, terms.seller_mandate}
+    if mandates & locks.spent_mandates:
+        raise LockRefused(f"mandate {min(mandates & locks.spent_mandates)} has had its one fill")
     for other in locks.live.values():
         if other.collection == terms.collection and other.item.token_id == terms.item.token_id:
             raise LockRefused(f"item {terms.item.token_id} is locked by deal {other.deal}")
         shared = {other.buyer, other.seller} & {terms.buyer, terms.seller}
         if shared:
             raise LockRefused(f"agent {min(shared)} is locked by deal {other.deal}")
+        held = {other.buyer_mandate, other.seller_mandate} & mandates
+        if held:
+            raise LockRefused(f"mandate {min(held)} is locked by deal {other.deal}")
     free = locks.free_usdc_micros(terms.buyer_wallet)
     if terms.price_usdc_micros > free:
         raise LockRefused(f"wallet {terms.buyer_wallet} may lock {free} more micro-USDC, not {terms.price_usdc_micros}")

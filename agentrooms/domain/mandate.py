@@ -6,18 +6,21 @@ the one function here, `breach`.
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from agentrooms.domain.assets import Item, Wants
-from agentrooms.domain.canonical import canonical, digest
+from agentrooms.domain.canonical import canonical, digest, is_normal
 from agentrooms.domain.keys import verify, wallet_address
-from agentrooms.domain.money import is_price
+from agentrooms.domain.money import format_usdc, is_price
 from agentrooms.domain.terms import Role
 from agentrooms.errors import InvalidInput
 
 SALT_HEX_DIGITS = 64
 WANTED_ITEMS_MAX = 100
 WANTED_TRAITS_MAX = 16
+_SALT = re.compile(rf"[0-9a-f]{{{SALT_HEX_DIGITS}}}")
 
 
 class Mandate(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,24 +70,81 @@ def is_signed(signed: SignedMandate) -> bool:
 
 
 def check_mandate(mandate: Mandate) -> None:
-    """Raises InvalidInput for a mandate that could never trade or whose numbers contradict each other."""
-    low, high = mandate.start_usdc_micros, mandate.reservation_usdc_micros
-    if mandate.role is Role.SELLER:
-        low, high = high, low
-        _require(mandate.item is not None and mandate.wants is None, "a seller's mandate names its one item")
-        maximum = mandate.maximum_usdc_micros
-        _require(maximum is not None and is_price(maximum), "a seller's mandate has a maximum in whole ticks")
-        _require(maximum is not None and maximum >= high, "a seller's maximum is at least its start price")
-    else:
-        _require(mandate.wants is not None and mandate.item is None, "a buyer's mandate says what it wants")
-        _require(mandate.maximum_usdc_micros is None, "only a seller's mandate has a maximum")
-        wants = mandate.wants or Wants()
-        _require(len(wants.token_ids) <= WANTED_ITEMS_MAX, f"a buyer lists at most {WANTED_ITEMS_MAX} items")
-        _require(len(wants.traits) <= WANTED_TRAITS_MAX, f"a buyer names at most {WANTED_TRAITS_MAX} traits")
-    _require(is_price(low) and is_price(high), f"prices are positive whole ticks, were {low} and {high}")
-    _require(low <= high, f"a buyer starts at or below, a seller at or above its limit; were {low} and {high}")
-    _require(mandate.fills == 1, f"a mandate has one fill, was {mandate.fills}")
-    _require(len(mandate.salt) == SALT_HEX_DIGITS, "a mandate has 256 bits of salt")
+    """Raises InvalidInput for a mandate that could never trade or whose numbers contradict each other.
+
+    The message is for its principal alone: it may hold the mandate's values. `broken_rule` may be told to all.
+    """
+    rule = broken_rule(mandate)
+    if rule is None:
+        return
+    prices = ", ".join(
+        f"{name} {'none' if value is None else format_usdc(value)}"
+        for name, value in (
+            ("start", mandate.start_usdc_micros),
+            ("limit", mandate.reservation_usdc_micros),
+            ("maximum", mandate.maximum_usdc_micros),
+        )
+    )
+    raise InvalidInput(
+        f"the mandate cannot stand: {rule}; its prices in USDC: {prices}",
+        hint="correct the mandate and sign it again",
+    )
+
+
+def broken_rule(mandate: Mandate) -> str | None:
+    """Returns the first rule that the mandate breaks, without any of its values, or None when it can stand."""
+    selling = mandate.role is Role.SELLER
+    return next((rule for holds, rule in (_selling(mandate) if selling else _buying(mandate)) if not holds), None)
+
+
+def _selling(mandate: Mandate) -> list[tuple[bool, str]]:
+    maximum = mandate.maximum_usdc_micros
+    return [
+        (mandate.item is not None and mandate.wants is None, "a seller's mandate names its one item"),
+        *_common(mandate, mandate.item.texts if mandate.item is not None else ()),
+        (maximum is not None and is_price(maximum), "a seller's mandate has a maximum in whole ticks"),
+        (
+            maximum is not None and maximum >= mandate.start_usdc_micros,
+            "a seller's maximum is at least its start price",
+        ),
+        (mandate.start_usdc_micros >= mandate.reservation_usdc_micros, "a seller starts at or above its limit"),
+    ]
+
+
+def _buying(mandate: Mandate) -> list[tuple[bool, str]]:
+    wants = mandate.wants or Wants()
+    return [
+        (mandate.wants is not None and mandate.item is None, "a buyer's mandate says what it wants"),
+        *_common(mandate, wants.texts),
+        (not wants.empty, "a buyer that wants listed items or traits names them"),
+        (len(wants.token_ids) <= WANTED_ITEMS_MAX, f"a buyer lists at most {WANTED_ITEMS_MAX} items"),
+        (len(wants.traits) <= WANTED_TRAITS_MAX, f"a buyer names at most {WANTED_TRAITS_MAX} traits"),
+        (mandate.maximum_usdc_micros is None, "only a seller's mandate has a maximum"),
+        (mandate.start_usdc_micros <= mandate.reservation_usdc_micros, "a buyer starts at or below its limit"),
+    ]
+
+
+def _common(mandate: Mandate, texts: tuple[str, ...]) -> list[tuple[bool, str]]:
+    texts = (mandate.principal, mandate.collection, mandate.session_key, *texts)
+    prices = (mandate.start_usdc_micros, mandate.reservation_usdc_micros)
+    return [
+        (all(map(is_normal, texts)), "its texts have no invisible characters and are in Unicode normal form C"),
+        (all(map(is_price, prices)), "prices are positive whole ticks"),
+        (mandate.fills == 1, "a mandate has one fill"),
+        (_SALT.fullmatch(mandate.salt) is not None, f"its salt is {SALT_HEX_DIGITS} lower-case hex digits"),
+    ]
+
+
+BREACHES = (
+    "item_not_mandated",
+    "item_not_wanted",
+    "mandate_expired",
+    "price_above_limit",
+    "price_above_maximum",
+    "price_below_limit",
+    "price_not_a_tick",
+)
+"""What `breach` may return."""
 
 
 def breach(mandate: Mandate, item: Item, price_usdc_micros: int, at_ms: int) -> str | None:
@@ -103,8 +163,3 @@ def breach(mandate: Mandate, item: Item, price_usdc_micros: int, at_ms: int) -> 
         return "price_below_limit"
     maximum = mandate.maximum_usdc_micros
     return "price_above_maximum" if maximum is not None and price_usdc_micros > maximum else None
-
-
-def _require(holds: bool, rule: str) -> None:
-    if not holds:
-        raise InvalidInput(f"the mandate cannot stand: {rule}", hint="correct the mandate and sign it again")

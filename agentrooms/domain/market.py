@@ -138,7 +138,7 @@ class Situation(msgspec.Struct, frozen=True):
     @property
     def addressed(self) -> bool:
         """Whether somebody has spoken to this agent since it last spoke."""
-        return self.record.addressed_round > self.record.last_round
+        return self.record.addressed
 
     def dice(self, bound: int, purpose: str) -> int:
         """Returns this agent's draw in [0, bound) for one purpose in this round."""

@@ -11,7 +11,7 @@ from agentrooms.domain.assets import Item
 from agentrooms.domain.collection import Collection
 from agentrooms.domain.deal import DealCompleted, DealFailed, DealLocked, Terms, deal_hash, deal_id
 from agentrooms.domain.event import Event
-from agentrooms.domain.mandate import Mandate, SignedMandate, breach, check_mandate, is_signed
+from agentrooms.domain.mandate import Mandate, SignedMandate, breach, broken_rule, is_signed
 from agentrooms.domain.market import fits, rests
 from agentrooms.domain.money import is_price
 from agentrooms.domain.record import may_speak
@@ -30,6 +30,24 @@ class Venue(msgspec.Struct, frozen=True):
     escrow: str
     set_version: int
     deal_ms: int
+
+
+_FIELDS = ("price_usdc_micros", "refers_to", "to", "token_id")
+_REQUIRED: dict[ActKind, frozenset[str]] = {
+    ActKind.OFFER: frozenset({"price_usdc_micros"}),
+    ActKind.COUNTER: frozenset({"price_usdc_micros", "refers_to", "to"}),
+    ActKind.ACCEPT: frozenset({"price_usdc_micros", "refers_to", "to", "token_id"}),
+    ActKind.REJECT: frozenset({"refers_to", "to"}),
+    ActKind.COMMENT: frozenset(),
+    ActKind.WITHDRAW: frozenset({"refers_to"}),
+    ActKind.LEAVE: frozenset(),
+}
+_ALLOWED: dict[ActKind, frozenset[str]] = {
+    **_REQUIRED,
+    ActKind.OFFER: _REQUIRED[ActKind.OFFER] | {"token_id"},  # a seller's own; a buyer's bid may be on anything
+    ActKind.COUNTER: _REQUIRED[ActKind.COUNTER] | {"token_id"},
+    ActKind.COMMENT: frozenset({"to"}),
+}
 
 
 class ActRefused(Rejection):
@@ -69,6 +87,7 @@ def spawn(room: Room, event: AgentSpawned) -> list[Event]:
         if known.mandate_hash == event.mandate_hash:
             return []
         raise Rejection(f"agent {event.agent} is in the room with another mandate")
+    check_unheld(room, event.agent, event.mandate_hash)
     present = [a for a in room.agents.values() if a.present]
     if len(present) >= AGENTS_MAX:
         raise Rejection(f"room {room.id} is full with {AGENTS_MAX} agents")
@@ -77,8 +96,18 @@ def spawn(room: Room, event: AgentSpawned) -> list[Event]:
     return [event]
 
 
+def check_unheld(room: Room, agent: str, mandate_hash: str) -> None:
+    """Raises Rejection when another agent has the mandate, also one that has left: a mandate is for one fill."""
+    for other in room.agents.values():
+        if other.mandate_hash == mandate_hash and other.id != agent:
+            raise Rejection(f"mandate {mandate_hash} is that of agent {other.id}", hint="sign another mandate")
+
+
 def check_mandated(agent: AgentSpawned | Agent, signed: SignedMandate, collection: str) -> None:
-    """Raises Rejection unless the mandate is the owner's own and for this role, item or wants, and collection."""
+    """Raises Rejection unless the mandate can stand, is the owner's own and for this role, item or wants, and collection.
+
+    All may read why: no value of the mandate is in it.
+    """
     mandate = signed.mandate
     claimed = (agent.role, agent.owner, agent.item, agent.wants, collection)
     if (mandate.role, mandate.principal, mandate.item, mandate.wants, mandate.collection) != claimed:
@@ -87,11 +116,14 @@ def check_mandated(agent: AgentSpawned | Agent, signed: SignedMandate, collectio
         )
     if not is_signed(signed):
         raise Rejection(f"the mandate is not signed by {agent.owner}", hint="sign it with the wallet it names")
-    check_mandate(mandate)
+    rule = broken_rule(mandate)
+    if rule is not None:
+        raise Rejection(f"the mandate cannot stand: {rule}", hint="correct the mandate and sign it again")
 
 
 def check_act(room: Room, act: Act, mandate: Mandate, round_: int) -> None:
-    """Raises ActRefused unless the act may be posted now: room, rate, mandate, tick, quote still standing."""
+    """Raises ActRefused unless the act may be posted now: fields, room, rate, mandate, tick, quote still standing."""
+    _check_fields(act)
     agent = room.agents.get(act.agent)
     if agent is None or not agent.present:
         raise ActRefused(f"agent {act.agent} is not in room {room.id}")
@@ -99,23 +131,33 @@ def check_act(room: Room, act: Act, mandate: Mandate, round_: int) -> None:
         other = room.agents.get(act.to)
         if other is None or other is agent or not other.present:
             raise ActRefused(f"agent {act.to} cannot be spoken to")
+    record = room.records[agent.id]
+    if record.last_round == round_:
+        raise ActRefused(f"agent {agent.id} has acted in round {round_}")
     if act.kind is ActKind.LEAVE:
         if agent.deal is not None and agent.status is not AgentStatus.COMPLETED:
             raise ActRefused(f"agent {agent.id} has the live deal {agent.deal}")
         return
     if room.status is RoomStatus.INACTIVE or not agent.may_act:
         raise ActRefused(f"agent {agent.id} is {agent.status} in a room that is {room.status}")
-    record = room.records[agent.id]
-    if record.last_round == round_ or not may_speak(record, round_, room.round_ms):
+    if not may_speak(record, round_, room.round_ms):
         raise ActRefused(f"agent {agent.id} has spoken too often")
     _check_kind(room, agent, act, mandate, round_)
+
+
+def _check_fields(act: Act) -> None:
+    """Checks what an act says against what acts of its kind say: a field too many could be taken for its word."""
+    given = {name for name in _FIELDS if getattr(act, name) is not None}
+    wrong = sorted((_REQUIRED[act.kind] - given) | (given - _ALLOWED[act.kind]))
+    if wrong:
+        raise ActRefused(f"an act {act.kind} needs or must not have: {', '.join(wrong)}")
 
 
 def _check_kind(room: Room, agent: Agent, act: Act, mandate: Mandate, round_: int) -> None:
     if act.kind in {ActKind.OFFER, ActKind.COUNTER}:
         _check_price(room, agent, act, mandate, round_)
-    if act.kind is ActKind.WITHDRAW and room.quote_of.get(agent.id) is None:
-        raise ActRefused(f"agent {agent.id} has no quote to withdraw")
+    if act.kind is ActKind.WITHDRAW and room.quote_of.get(agent.id) != act.refers_to:
+        raise ActRefused(f"agent {agent.id} has no quote {act.refers_to} to withdraw")
     if act.kind in {ActKind.COUNTER, ActKind.ACCEPT, ActKind.REJECT}:
         quote = standing(room, agent, act)
         if act.kind is ActKind.ACCEPT:
@@ -148,10 +190,12 @@ def check_within(mandate: Mandate, item: Item, price: int, at_ms: int) -> None:
 
 
 def standing(room: Room, agent: Agent, act: Act) -> Quote:
-    """Returns the other side's quote the act refers to. Raises ActRefused when it stands no longer."""
+    """Returns the other side's quote the act answers. Raises ActRefused when it stands no longer or is another's."""
     quote = room.quotes.get(act.refers_to or "")
     if quote is None or quote.side is agent.role:
         raise ActRefused(f"quote {act.refers_to} does not stand on the other side")
+    if act.to != quote.agent:
+        raise ActRefused(f"quote {quote.id} is that of agent {quote.agent}, not {act.to}")
     return quote
 
 
@@ -160,7 +204,10 @@ def _check_accept(room: Room, agent: Agent, quote: Quote, act: Act, mandate: Man
         raise ActRefused(f"quote {quote.id} is not for agent {agent.id} now")
     if act.price_usdc_micros != quote.price_usdc_micros:
         raise ActRefused(f"quote {quote.id} is {quote.price_usdc_micros} micro-USDC, not {act.price_usdc_micros}")
-    check_within(mandate, _item(room, agent, quote), quote.price_usdc_micros, room.at_ms(round_))
+    item = _item(room, agent, quote)
+    if act.token_id != item.token_id:
+        raise ActRefused(f"quote {quote.id} is for item {item.token_id}, not {act.token_id}")
+    check_within(mandate, item, quote.price_usdc_micros, room.at_ms(round_))
 
 
 def posted(room: Room, act: Act, round_: int, *, text: str, mood: Mood, wording: str) -> ActPosted:

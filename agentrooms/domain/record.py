@@ -29,6 +29,11 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     addressed_by: str = ""
     led: bool = False
 
+    @property
+    def addressed(self) -> bool:
+        """Whether somebody has spoken to the agent since it last spoke."""
+        return self.addressed_round > self.last_round
+
 
 def may_speak(record: Record, round_: int, round_ms: int) -> bool:
     """Tells whether one more message keeps within the rate, counting back one minute of room time."""

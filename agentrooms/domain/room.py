@@ -152,17 +152,23 @@ class Room:
         quote = self.leaders.get((side, grade))
         return self.quotes[quote] if quote is not None else None
 
+    def best(self, side: Role, grade: str) -> int | None:
+        """Returns a side's best standing price for an item of a grade; a bid on any item counts, too."""
+        if side is Role.SELLER:
+            ask = self.leader(side, grade)
+            return ask.price_usdc_micros if ask else None
+        bids = [self.leader(side, wanted) for wanted in {ANY_GRADE, grade}]
+        return max((bid.price_usdc_micros for bid in bids if bid), default=None)
+
     @property
     def floor(self) -> int | None:
         """The lowest standing ask among items of the base grade, in micro-USDC."""
-        quote = self.leader(Role.SELLER, self.base_grade)
-        return quote.price_usdc_micros if quote else None
+        return self.best(Role.SELLER, self.base_grade)
 
     @property
     def top_bid(self) -> int | None:
         """The highest standing bid that an item of the base grade may take, in micro-USDC."""
-        bids = [self.leader(Role.BUYER, grade) for grade in {ANY_GRADE, self.base_grade}]
-        return max((bid.price_usdc_micros for bid in bids if bid), default=None)
+        return self.best(Role.BUYER, self.base_grade)
 
     def live_deals(self) -> list[Deal]:
         """Returns the deals that still bind their parties, in lock order."""

@@ -7,10 +7,11 @@ from agentrooms.domain.agent import Agent
 from agentrooms.domain.ids import draw_below
 from agentrooms.domain.mandate import Mandate
 from agentrooms.domain.market import PERMILLE, Market, Situation, elapsed_permille, situation, trading_ends_ms
-from agentrooms.domain.record import MESSAGES_A_MINUTE, MINUTE_MS, Record, may_speak
+from agentrooms.domain.record import MESSAGES_A_MINUTE, MINUTE_MS, may_speak
 from agentrooms.domain.room import Room
 from agentrooms.domain.strategies import STRATEGIES
 from agentrooms.domain.terms import ActKind
+from agentrooms.errors import AgentroomsError
 
 HOPELESS_PERMILLE = 700  # from here an agent may give up on a market far beyond its limit
 HOPELESS_GAP_PERMILLE = 400
@@ -19,8 +20,12 @@ RESERVED_MESSAGES = 1  # of those a minute allows, kept for an accept
 PRICED = frozenset({ActKind.OFFER, ActKind.COUNTER, ActKind.ACCEPT})
 
 
+class OutsideMandate(AgentroomsError):
+    """A strategy decided on a price that its mandate does not allow: an error of the program, never of a person."""
+
+
 def decide(market: Market, me: Agent, mandate: Mandate, round_: int, dice_key: bytes) -> Act | None:
-    """Returns the agent's act of this round, None for silence. Changes nothing."""
+    """Returns the agent's act of this round, None for silence. Changes nothing. Raises OutsideMandate."""
     room = market.room
     record = room.records[me.id]
     if _is_over(room, me, mandate, round_):
@@ -45,9 +50,8 @@ def _decide(s: Situation) -> Act | None:
     act = STRATEGIES[s.me.strategy].decide(s)
     if act is None or (act.kind is not ActKind.ACCEPT and _is_talkative(s)):
         return None
-    if act.kind in PRICED:
-        assert act.price_usdc_micros is not None
-        assert s.within(act.price_usdc_micros), f"{s.me.strategy} left its mandate"
+    if act.kind in PRICED and (act.price_usdc_micros is None or not s.within(act.price_usdc_micros)):
+        raise OutsideMandate(f"strategy {s.me.strategy} of agent {s.me.id} left its mandate")
     return act
 
 
@@ -64,15 +68,11 @@ def _awake(room: Room, me: Agent, mandate: Mandate, round_: int, dice_key: bytes
     since = round_ - (record.last_round if record.last_round >= 0 else me.joined_round)
     if since < quick:
         return False
-    if _is_spoken_to(record) or elapsed_permille(room, me, mandate, round_) >= HURRY_PERMILLE:
+    if record.addressed or elapsed_permille(room, me, mandate, round_) >= HURRY_PERMILLE:
         pace = quick
     if since < pace:
         return False
     return since >= 2 * pace or since >= pace + draw_below(dice_key, pace, "jitter", round_=record.last_round)
-
-
-def _is_spoken_to(record: Record) -> bool:
-    return record.addressed_round > record.last_round
 
 
 def _is_talkative(s: Situation) -> bool:

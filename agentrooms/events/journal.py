@@ -8,6 +8,7 @@ the locks the caller adds. A conflict is a value; the caller reloads and decides
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -44,6 +45,14 @@ def locks_of(terms: Terms) -> Query:
     return tuple(QueryItem(tags=(tag,), types=LOCK_TYPES) for tag in lock_tags(terms))
 
 
+class Entry(NamedTuple):
+    """An event to append, the terms of the deal it is about, and the id of the command that caused it ("" for none)."""
+
+    event: Event
+    terms: Terms | None = None
+    command: str = ""
+
+
 class Journal:
     """One chain's end and the way to extend it."""
 
@@ -73,23 +82,24 @@ class Journal:
         """Tells whether a command has had its effect."""
         return bool(self.store.read(once(cmd), limit=1))
 
-    def append(
-        self, events: Sequence[tuple[Event, Terms | None]], *, at_ms: int, cmd: str, unless: Query = ()
-    ) -> list[bytes] | Conflict:
-        """Appends events (with the terms of the deal each is about) as one command's effect.
+    def append(self, entries: Sequence[Entry], *, at_ms: int, cmd: str, unless: Query = ()) -> list[bytes] | Conflict:
+        """Appends events as the effect of one command, `cmd`, and of those that single entries name.
 
         Returns their lines, or the conflict. `unless` adds what must not have happened since `load`.
         """
         lines, stored = [], []
-        seq, prev, cmd_of = self.head.seq, self.head.hash, cmd_tag(cmd)
-        for event, terms in events:
-            tags = tags_of(event, self.chain, terms)
+        seq, prev = self.head.seq, self.head.hash
+        commands = {cmd: None}
+        for event, terms, command in entries:
+            tags = tags_of(event, self.chain, terms, command)
             seq += 1
             line = encode_line(event, chain=self.chain, seq=seq, at_ms=at_ms, cmd=cmd, tags=tags, prev=prev)
             prev = line_hash(line)
             lines.append(line)
-            stored.append(StoredEvent(BY_TYPE[type(event)].name, line, (*tags, cmd_of)))
-        condition = Condition((*self._fence, *once(cmd), *unless), self.position)
+            causes = {cmd: None, command: None} if command else {cmd: None}
+            commands.update(causes)
+            stored.append(StoredEvent(BY_TYPE[type(event)].name, line, (*tags, *map(cmd_tag, causes))))
+        condition = Condition((*self._fence, *(item for c in commands for item in once(c)), *unless), self.position)
         outcome = self.store.append(stored, condition)
         if isinstance(outcome, Conflict):
             return outcome

@@ -36,17 +36,28 @@ def cmd_tag(cmd: str) -> str:
     return f"cmd:{cmd}"
 
 
+def command_tag(command: str) -> str:
+    """Returns the tag, in the line itself, of the command of a person that caused an event."""
+    return f"command:{command}"
+
+
 def lock_tags(terms: Terms) -> tuple[str, str]:
-    """Returns the two tags that make a deal's lock, and its end, visible to other rooms."""
+    """Returns the two tags that make a deal's lock, and its end, visible to other rooms.
+
+    They find a mandate's other deals too: a buyer's mandate has one wallet, a seller's one item.
+    """
     return nft_tag(terms.collection, terms.item.token_id), wallet_tag(terms.buyer_wallet)
 
 
-def tags_of(event: Event, chain: str, terms: Terms | None = None) -> tuple[str, ...]:
-    """Returns the sorted tags of an event; `terms` are those of the deal that a deal event is about."""
-    tags = [chain_tag(chain)]
+def tags_of(event: Event, chain: str, terms: Terms | None = None, command: str = "") -> tuple[str, ...]:
+    """Returns the sorted tags of an event.
+
+    `terms` are those of the deal that a deal event is about, `command` the id of the command that caused it.
+    """
+    tags = [chain_tag(chain)] if not command else [command_tag(command), chain_tag(chain)]
     agent: str | None = getattr(event, "agent", None)
     if agent is not None:
-        return f"agent:{agent}", tags[0]  # sorted: "agent" comes before "platform" and "room"
+        return f"agent:{agent}", *tags  # sorted: "agent" comes before "command", "platform" and "room"
     if terms is None and isinstance(event, deal.DealLocked):
         terms = event.terms
     if terms is not None:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from agentrooms.domain.event import Event
 from agentrooms.errors import AgentroomsError
-from agentrooms.events.journal import Journal
+from agentrooms.events.journal import Entry, Journal
 from agentrooms.events.record import decode_line
 from agentrooms.events.store import Conflict, Query, QueryItem
 
@@ -42,7 +42,7 @@ def transact(
         events = decide(state)
         if not events:
             return []
-        outcome = journal.append([(e, None) for e in events], at_ms=at_ms, cmd=cmd, unless=query or ANYTHING)
+        outcome = journal.append([Entry(e) for e in events], at_ms=at_ms, cmd=cmd, unless=query or ANYTHING)
         if not isinstance(outcome, Conflict):
             return events
     raise Contended(f"command {cmd} met a conflict {ATTEMPTS_MAX} times", hint="try again")

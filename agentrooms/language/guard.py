@@ -51,13 +51,19 @@ _ROLE_TAG = re.compile(
     r"|\b(?:system|user|assistant|human|developer|tool)\s*:"
 )
 
+# Words to a machine, not to a trader: whoever relays them is being used.
+_INSTRUCTION = re.compile(
+    r"\b(?:ignore|disregard|forget)\b[^.!?]*\binstructions?\b|system prompt|reservation price"
+    r"|end of (?:the )?conversation"
+)
+
 
 def guard(text: str, cue: Cue) -> str | None:
     """Return the name of the first rule that `text` breaks as the words of `cue`, else None.
 
     Rules: `empty`, `too_long`, `not_nfc`, `unprintable` (also line breaks and zero-width
-    characters), `code_fence`, `placeholder`, `url`, `role_tag`, `acceptance_word`,
-    `price_missing`, `price_repeated`, `other_number`. Both spoken forms of a whole price are
+    characters), `code_fence`, `placeholder`, `url`, `role_tag`, `instruction`,
+    `acceptance_word`, `price_missing`, `price_repeated`, `other_number`. Both spoken forms of a whole price are
     known (with and without cents). Item and counterpart count as names, not as words or
     numbers, in the acts that may speak of money; the other acts hold no digit at all.
     """
@@ -126,7 +132,7 @@ def _markup_fault(text: str) -> str | None:
         return "url"
     if ("<" in text or "[" in text or ":" in text) and _ROLE_TAG.search(lower):
         return "role_tag"
-    return None
+    return "instruction" if _INSTRUCTION.search(lower) else None
 
 
 def _sense_fault(text: str, cue: Cue) -> str | None:

@@ -8,10 +8,10 @@ from typing import Annotated
 
 import msgspec
 
-from agentrooms.domain.agent import Agent
 from agentrooms.domain.assets import WantKind, Wants
 from agentrooms.domain.deal import DealState
-from agentrooms.domain.room import ActPosted, Room
+from agentrooms.domain.market import Market
+from agentrooms.domain.room import ActPosted
 from agentrooms.domain.terms import ActKind, AgentStatus, LeaveReason, Role, StrategyName, Style
 from agentrooms.events.record import Recorded
 from agentrooms.projections.schema import ROUND, USDC_MICROS, Note, Table
@@ -63,7 +63,8 @@ def rows(events: Iterable[Recorded]) -> list[AgentRow]:
             joined[recorded.chain, agent] = number
         elif isinstance(recorded.event, ActPosted):
             acts[recorded.event.agent, recorded.event.act] += 1
-    return [_row(rooms.get(chain), chain, agent, number, acts) for (chain, agent), number in joined.items()]
+    markets = {chain: Market(rooms.get(chain)) for chain, _agent in joined}
+    return [_row(markets[chain], chain, agent, number, acts) for (chain, agent), number in joined.items()]
 
 
 def wants_text(wants: Wants) -> str:
@@ -75,15 +76,8 @@ def wants_text(wants: Wants) -> str:
     return "any"
 
 
-def grade_of(room: Room, agent: Agent) -> str:
-    """Returns the class of comparable items an agent trades in; empty for a buyer of any."""
-    if agent.item is not None:
-        return agent.item.grade(room.comparable_by)
-    assert agent.wants is not None
-    return agent.wants.grade(room.comparable_by)
-
-
-def _row(room: Room, chain: str, name: str, number: int, acts: Counter[tuple[str, ActKind]]) -> AgentRow:
+def _row(market: Market, chain: str, name: str, number: int, acts: Counter[tuple[str, ActKind]]) -> AgentRow:
+    room = market.room
     agent, record = room.agents[name], room.records[name]
     deal = room.deals[agent.deal] if agent.deal is not None else None
     terms = deal.terms if deal is not None and deal.state is DealState.COMPLETED else None
@@ -96,7 +90,7 @@ def _row(room: Room, chain: str, name: str, number: int, acts: Counter[tuple[str
         style=agent.style,
         owner=agent.owner,
         token_id=agent.item.token_id if agent.item is not None else None,
-        grade=grade_of(room, agent),
+        grade=market.grade_of(agent),
         wants=wants_text(agent.wants) if agent.wants is not None else None,
         status=agent.status,
         joined_event=number,

@@ -24,7 +24,7 @@ from agentrooms.domain.room import Room
 from agentrooms.domain.terms import Role
 from agentrooms.events.record import Recorded
 from agentrooms.projections.schema import MILLISECONDS, ROUND, ROUNDS, USDC_MICROS, Note, Table
-from agentrooms.projections.walk import BrokenLog, Rooms, best_ask, best_bid
+from agentrooms.projections.walk import BrokenLog, Rooms
 
 
 class DealRow(msgspec.Struct, frozen=True):
@@ -95,7 +95,7 @@ def _locked(room: Room, number: int, recorded: Recorded, event: DealLocked) -> D
     if not {terms.buyer, terms.seller} <= room.agents.keys() or terms.quote not in room.quotes:
         raise BrokenLog(number, recorded)
     grade = terms.item.grade(room.comparable_by)
-    floor = best_ask(room, grade)
+    floor = room.best(Role.SELLER, grade)
     buyer, seller = room.agents[terms.buyer], room.agents[terms.seller]
     return DealRow(
         room=recorded.chain,
@@ -109,7 +109,7 @@ def _locked(room: Room, number: int, recorded: Recorded, event: DealLocked) -> D
         aggressor=Role.SELLER if room.quotes[terms.quote].agent == buyer.id else Role.BUYER,
         state=DealState.LOCKED,
         floor_usdc_micros=floor,
-        top_bid_usdc_micros=best_bid(room, grade),
+        top_bid_usdc_micros=room.best(Role.BUYER, grade),
         price_over_floor_usdc_micros=None if floor is None else terms.price_usdc_micros - floor,
         locked_event=number,
         locked_seq=recorded.seq,

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from agentrooms.domain.assets import ANY_GRADE
 from agentrooms.domain.event import Event
 from agentrooms.domain.room import Draft, Room
-from agentrooms.domain.terms import Role
 from agentrooms.errors import AgentroomsError
 from agentrooms.events.record import PLATFORM, Recorded
 
@@ -55,15 +53,3 @@ def round_of(event: Event) -> int:
     """Returns the round an event belongs to; what opens a room is round 0."""
     number: int = getattr(event, "round", 0)
     return number
-
-
-def best_ask(room: Room, grade: str) -> int | None:
-    """Returns the lowest standing ask for items of a grade, in micro-USDC."""
-    quote = room.leader(Role.SELLER, grade)
-    return quote.price_usdc_micros if quote is not None else None
-
-
-def best_bid(room: Room, grade: str) -> int | None:
-    """Returns the highest standing bid that an item of a grade may take, in micro-USDC."""
-    bids = [room.leader(Role.BUYER, wanted) for wanted in {ANY_GRADE, grade}]
-    return max((bid.price_usdc_micros for bid in bids if bid is not None), default=None)

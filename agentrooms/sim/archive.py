@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
-import shutil
 import subprocess
-import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,7 +21,7 @@ from agentrooms.errors import AgentroomsError, InvalidInput
 from agentrooms.events.journal import Head
 from agentrooms.events.record import Recorded, decode_line
 from agentrooms.events.vault import MemoryVault
-from agentrooms.sim import sales
+from agentrooms.sim import folders, sales
 from agentrooms.sim.engine import Engine
 from agentrooms.sim.settings import RunSettings
 
@@ -119,33 +117,17 @@ def seal(manifest: Manifest, key: SigningKey) -> Manifest:
 
 
 def write(folder: Path, engine: Engine, *, parent: Parent | None = None) -> Manifest:
-    """Writes a finished run's archive. Raises InvalidInput when the folder holds something already.
-
-    The folder appears whole or not at all.
-    """
-    require_free(folder)
+    """Writes a finished run's archive; its manifest goes last. Raises InvalidInput where it cannot be."""
+    folders.require_free(folder)
     lines = lines_of(engine)
     manifest = make_manifest(engine, lines, parent)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        (draft / EVENTS).write_bytes(b"".join(line + b"\n" for line in lines))
-        (draft / VAULT).write_bytes(engine.vault.export())
-        (draft / MANIFEST).write_bytes(msgspec.json.format(canonical(manifest), indent=2) + b"\n")
-        draft.chmod(0o755)
-        if folder.exists():
-            folder.rmdir()
-        draft.replace(folder)
-    except BaseException:  # also on Ctrl-C: no half archive stays
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
+    files = {
+        EVENTS: b"".join(line + b"\n" for line in lines),
+        VAULT: engine.vault.export(),
+        MANIFEST: msgspec.json.format(canonical(manifest), indent=2) + b"\n",
+    }
+    folders.write_whole(folder, files)
     return manifest
-
-
-def require_free(folder: Path) -> None:
-    """Raises InvalidInput when something is in the way of a new archive."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InvalidInput(f"{folder} exists and is not empty", hint="choose another folder, or remove this one")
 
 
 def read_manifest(folder: Path) -> Manifest:

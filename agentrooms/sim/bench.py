@@ -1,4 +1,4 @@
-"""Measures the core in one process: decisions, negotiations, replay and audit, each with its seeds.
+"""Measures the core in one process: turns of agents, negotiations, replay and audit, each with its seeds.
 
 Absolute figures say as much about the machine as about the program, so every event rate stands
 beside that of a baseline measured in the same run: encoding and hashing the same log, and no more.
@@ -16,7 +16,7 @@ from time import perf_counter
 
 import msgspec
 
-from agentrooms.domain.room import Room, fold
+from agentrooms.domain.room import ActPosted, Room, fold
 from agentrooms.domain.terms import StrategyName
 from agentrooms.events.record import Recorded, decode_line, encode_line, line_hash
 from agentrooms.sim import archive
@@ -30,12 +30,17 @@ TURNS = 50
 NEGOTIATIONS = 500
 REPEATS = 3
 QUICK_PART = 10
+TURNS_NAMED = "turns, silent ones included"
 
 Progress = Callable[[str], None]
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One figure: how many units a second, the best of the repeats; `ratio_permille` is against the baseline."""
+    """One figure: how many units a second, the best of the repeats; `ratio_permille` is against the baseline.
+
+    A turn is one look of an agent at its market, whether it then speaks or not. `events_permille` is how many
+    events one unit leaves in the log, in thousandths.
+    """
 
     name: str
     per_second: int
@@ -45,6 +50,7 @@ class Row(msgspec.Struct, frozen=True):
     seeds: tuple[int, ...]
     aim: int | None = None
     ratio_permille: int | None = None
+    events_permille: int | None = None
 
 
 class BenchReport(msgspec.Struct, frozen=True):
@@ -78,16 +84,17 @@ def _swarm_rows(agents: int, engines: list[Engine], seeds: tuple[int, ...]) -> l
     for engine in engines:
         engine.run()
     seconds = perf_counter() - begun
-    decisions = sum(_decisions(engine.room) for engine in engines)
-    posted = sum(engine.room.records[a].said for engine in engines for a in engine.room.agents)
+    turns = sum(_turns(engine.room) for engine in engines)
+    events = [decode_line(line).event for engine in engines for line in archive.lines_of(engine)]
+    posted = sum(isinstance(event, ActPosted) for event in events)
     name = f"swarm of {agents}"
     return [
-        _row(f"{name}: decisions", "decisions", decisions, seconds, seeds, aim=20_000),
-        _row(f"{name}: posted acts", "acts", posted, seconds, seeds),
+        _row(f"{name}: {TURNS_NAMED}", "turns", turns, seconds, seeds, aim=20_000, events=len(events)),
+        _row(f"{name}: posted acts", "acts", posted, seconds, seeds, events=len(events)),
     ]
 
 
-def _decisions(room: Room) -> int:
+def _turns(room: Room) -> int:
     """Returns how often agents were asked: once a round from the one after joining to that of leaving."""
     ends = ((a.left_round if a.left_round is not None else room.round, a.joined_round) for a in room.agents.values())
     return sum(left - joined for left, joined in ends)
@@ -97,23 +104,27 @@ def _bilateral_rows(seeds: tuple[int, ...], count: int) -> list[Row]:
     """Measures negotiations whose limits do not meet, so that each takes all its turns; in one process and in all."""
     first, processes = seeds[0] * 1_000_000, os.cpu_count() or 1
     name = f"bilateral negotiations of {TURNS} turns"
-    alone = _best(lambda: _negotiate(first, count))
+    alone, events = _best(lambda: _negotiate(first, count)), _negotiate(first, count)
     chunks = [(first + n * count, count) for n in range(processes)]
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         list(pool.map(_negotiate, *zip(*((first, 10) for first, _count in chunks), strict=True)))  # imports, warms up
         together = _best(lambda: list(pool.map(_negotiate, *zip(*chunks, strict=True))))
+        all_events = sum(pool.map(_negotiate, *zip(*chunks, strict=True)))
+    unit, used = "negotiations", seeds[:1]
     return [
-        _row(f"{name}, 1 process", "negotiations", count, alone, seeds[:1], aim=600),
-        _row(f"{name}, {processes} processes", "negotiations", count * processes, together, seeds[:1]),
+        _row(f"{name}, 1 process", unit, count, alone, used, aim=600, events=events),
+        _row(f"{name}, {processes} processes", unit, count * processes, together, used, events=all_events),
     ]
 
 
-def _negotiate(first: int, count: int) -> None:
-    """Negotiates between all pairs of strategies in turn."""
+def _negotiate(first: int, count: int) -> int:
+    """Negotiates between all pairs of strategies in turn; returns how many events that left."""
     pairs = [(buying, selling) for buying in StrategyName for selling in StrategyName]
+    events = 0
     for n in range(first, first + count):
         buyer, seller = parties(n, pairs[n % len(pairs)], agreeable=False)
-        negotiate(buyer, seller, seed=n, turns=TURNS)
+        events += negotiate(buyer, seller, seed=n, turns=TURNS).events
+    return events
 
 
 def _log_rows(engines: list[Engine], seeds: tuple[int, ...]) -> list[Row]:
@@ -164,8 +175,18 @@ def _best(work: Callable[[], object]) -> float:
     return min(times)
 
 
-def _row(name: str, unit: str, count: int, seconds: float, seeds: tuple[int, ...], *, aim: int | None = None) -> Row:
-    return Row(name, int(count / seconds), unit, count, int(seconds * 1_000_000), seeds, aim)
+def _row(
+    name: str,
+    unit: str,
+    count: int,
+    seconds: float,
+    seeds: tuple[int, ...],
+    *,
+    aim: int | None = None,
+    events: int | None = None,
+) -> Row:
+    each = events * 1_000 // count if events is not None and count else None
+    return Row(name, int(count / seconds), unit, count, int(seconds * 1_000_000), seeds, aim, events_permille=each)
 
 
 def _ratio(row: Row, baseline: Row) -> int:

@@ -6,12 +6,10 @@ The same strategies, guards, words, events and hash chain as in a room, without 
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import msgspec
 
 from agentrooms.actors.agent_host import dice_key
-from agentrooms.actors.wording import SCRIPTED, word
+from agentrooms.actors.wording import scripted_narrator, word
 from agentrooms.domain import posting
 from agentrooms.domain.agent import AgentSpawned
 from agentrooms.domain.assets import Item, Wants
@@ -24,9 +22,10 @@ from agentrooms.domain.posting import ActRefused, Venue
 from agentrooms.domain.room import Draft, Room, RoomOpened
 from agentrooms.domain.strategies import STRATEGIES
 from agentrooms.domain.terms import ActKind, Role, StrategyName
-from agentrooms.events.journal import Journal
+from agentrooms.events.journal import Entry, Journal
 from agentrooms.events.memory import MemoryEventStore
-from agentrooms.language import ScriptedNarrator
+from agentrooms.events.store import Conflict
+from agentrooms.events.transact import Contended
 from agentrooms.sim.swarm import STYLES
 
 ROUND_MS = 6_000  # one message a turn is within the rate
@@ -47,11 +46,6 @@ class Result(msgspec.Struct, frozen=True):
     price_usdc_micros: int | None
     turns: int
     events: int
-
-
-@lru_cache(maxsize=1)
-def _narrator() -> ScriptedNarrator:
-    return ScriptedNarrator()
 
 
 def negotiate(buyer: Party, seller: Party, *, seed: int, turns: int) -> Result:
@@ -103,8 +97,8 @@ class _Table:
             posting.check_act(room, act, mandate, number)
         except ActRefused:
             return None
-        text, mood = word(_narrator(), self._key, room, act, mandate, number, self._draft.lines)
-        events = [posting.posted(room, act, number, text=text, mood=mood, wording=SCRIPTED)]
+        text, mood, wording = word(scripted_narrator(), self._key, room, act, mandate, number, self._draft.lines)
+        events = [posting.posted(room, act, number, text=text, mood=mood, wording=wording)]
         if act.kind is not ActKind.ACCEPT:
             self._post(f"turn:{number}", number, *events)
             return None
@@ -112,7 +106,9 @@ class _Table:
         return act.price_usdc_micros
 
     def _post(self, cmd: str, number: int, *events: Event) -> None:
-        self._journal.append([(event, None) for event in events], at_ms=number * ROUND_MS, cmd=cmd)
+        outcome = self._journal.append([Entry(event) for event in events], at_ms=number * ROUND_MS, cmd=cmd)
+        if isinstance(outcome, Conflict):
+            raise Contended(f"{cmd} of {self._room_id} met a conflict", hint="a negotiation's log is its own")
         for event in events:
             self._draft.apply(event)
 

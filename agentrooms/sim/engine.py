@@ -9,7 +9,17 @@ from collections.abc import Callable
 from functools import partial
 
 from agentrooms.actors.agent_host import AgentHost
-from agentrooms.actors.messages import AskAgain, Committed, Message, Reconfigure, Remove, Scheduled, Spawn, Tick
+from agentrooms.actors.messages import (
+    AskAgain,
+    Command,
+    Committed,
+    Message,
+    Reconfigure,
+    Remove,
+    Scheduled,
+    Spawn,
+    Tick,
+)
 from agentrooms.actors.room import RoomActor, RoomConfig
 from agentrooms.actors.runtime import LocalRuntime
 from agentrooms.actors.settlement import SettlementActor
@@ -17,13 +27,13 @@ from agentrooms.actors.verifier import VerifierActor
 from agentrooms.chain.ledger import LedgerChain
 from agentrooms.domain import collection, posting, swarm, user, verifier_set
 from agentrooms.domain.event import Event
-from agentrooms.domain.ids import derive_id, seed_bytes
+from agentrooms.domain.ids import derive_id, draw_below, seed_bytes
 from agentrooms.domain.keys import derive_key, public_hex
 from agentrooms.domain.posting import Venue
 from agentrooms.domain.room import Room, RoomOpened, RoomStatus, fold
 from agentrooms.domain.verifier_set import VERIFIERS, Verifier, VerifierSet
 from agentrooms.errors import InvalidInput
-from agentrooms.events.journal import Journal, fence
+from agentrooms.events.journal import Entry, Journal, fence
 from agentrooms.events.memory import MemoryEventStore
 from agentrooms.events.store import Conflict, EventStore, QueryItem
 from agentrooms.events.tags import swarm_tag
@@ -37,6 +47,7 @@ from agentrooms.sim.swarm import COLLECTION, COLLECTION_NAME, COMPARABLE_BY, Rec
 WATCHER = "watcher"
 SETTLEMENT = "settlement"
 GENESIS, COMPLETE = "genesis", "swarm:complete"  # commands of the roomless chain
+HOSTING = b"agentrooms-hosts"  # the key that spreads agents over hosts, the same in all runs
 RESEARCHER = "0x" + "0" * 39 + "1"  # the owner of swarms of reproducible runs
 
 Progress = Callable[[Committed], None]
@@ -50,6 +61,7 @@ class Engine:
         settings: RunSettings,
         *,
         store: EventStore | None = None,
+        chain: LedgerChain | None = None,
         narrator: Wording | None = None,
         hosts: int = 1,
         change: Callable[[list[Recruit], Recruiter], list[Recruit]] | None = None,
@@ -57,7 +69,7 @@ class Engine:
         self.settings = settings
         self.store: EventStore = store if store is not None else MemoryEventStore()
         self.vault = MemoryVault()
-        self.chain = LedgerChain()
+        self.chain = chain if chain is not None else LedgerChain()
         self.runtime = LocalRuntime()
         self.run_key = seed_bytes(settings.seed)
         self.run_id = derive_id("run", settings.seed)
@@ -123,7 +135,7 @@ class Engine:
             ),
         )
         self._platform.load()
-        outcome = self._platform.append([(event, None) for event in events], at_ms=settings.started_at_ms, cmd=GENESIS)
+        outcome = self._platform.append([Entry(event) for event in events], at_ms=settings.started_at_ms, cmd=GENESIS)
         assert not isinstance(outcome, Conflict), "a run's log is its own"
         return verifiers
 
@@ -164,9 +176,16 @@ class Engine:
         )
         for verifier in self._verifiers.verifiers:
             key = derive_key(self.run_key, "verifier", verifier.id)
-            self.runtime.place(
-                f"verifier:{verifier.id}", partial(VerifierActor, verifier.id, key, self.chain, self.vault, {})
+            make = partial(
+                VerifierActor,
+                verifier.id,
+                key,
+                self.chain,
+                self.vault,
+                set_version=self._verifiers.version,
+                kept={},
             )
+            self.runtime.place(f"verifier:{verifier.id}", make)
         self.runtime.place(SETTLEMENT, self._make_settlement)
         addresses = tuple(f"host:{n}" for n in range(hosts))
         for n, address in enumerate(addresses):
@@ -200,9 +219,9 @@ class Engine:
     def _schedule(self) -> None:
         """Tells a room what is still to come. Rounds without events were run before, or are run once more."""
         address, done = f"room:{self.room_id}", self.room.round
-        todo = [Scheduled(recruit.join_round, Spawn(recruit.spawned)) for recruit in self._recruits]
-        todo += [Scheduled(i.round, self._command(i)) for i in self.settings.interventions]
-        for scheduled in todo:
+        todo: list[tuple[int, Command]] = [(recruit.join_round, Spawn(recruit.spawned)) for recruit in self._recruits]
+        todo += [(intervention.round, self._command(intervention)) for intervention in self.settings.interventions]
+        for scheduled in (Scheduled(round_, command, order) for order, (round_, command) in enumerate(todo)):
             if max(1, scheduled.round) > done:
                 self.runtime.tell(address, scheduled)
         self.runtime.tell(address, Tick(done + 1))
@@ -223,7 +242,7 @@ class Engine:
 
 
 def _is_hosted(number: int, hosts: int, agent: str) -> bool:
-    return int.from_bytes(agent.encode()[-4:], "big") % hosts == number
+    return draw_below(HOSTING, hosts, "host", agent) == number
 
 
 def _report(progress: Progress, message: Message) -> None:

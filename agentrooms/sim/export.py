@@ -17,6 +17,7 @@ import msgspec
 
 from agentrooms.errors import InvalidInput
 from agentrooms.projections.schema import Table
+from agentrooms.sim import folders
 from agentrooms.sim.run import Run, frame
 
 Format = Literal["ndjson", "csv", "parquet"]
@@ -42,8 +43,7 @@ def export(
         raise InvalidInput(f"{format!r} is not an export format", hint=f"one of {', '.join(FORMATS)}")
     run = Run.open(folder)
     chosen = _chosen(run, tables, private=private)
-    if out.exists() and not out.is_dir():
-        raise InvalidInput(f"{out} is not a folder", hint="name a folder to write the files into")
+    folders.require_writable(out)
     files = [out / f"{table.name}.{format}" for table in chosen]
     taken = [file.name for file in files if file.exists()]
     if taken and not force:

@@ -15,6 +15,7 @@ from agentrooms.domain.ids import draw, draw_below
 from agentrooms.domain.money import to_tick
 
 DATA_FILE = "cryptopunks_sales_2021q1.csv"
+SHIPPED_SHA256 = "02548833612f0678890a309be373bd28ea4172b50d60f0d7d7028de95fa8083f"
 WINDOW_SALES = 300  # consecutive sales: a few days, so that prices are of one market
 COMMON, RARE = "common", "rare"
 RARE_PART = (5, 2)  # an item that sold above 5/2 of the window's median is rare, the others are comparable

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from agentrooms.domain.money import is_price
 from agentrooms.domain.terms import StrategyName, Style
 from agentrooms.errors import InvalidInput
 
@@ -15,6 +16,13 @@ PRESETS: dict[str, tuple[int, int]] = {
 }
 CUSTOM = "custom"
 SIDE_MAX = 250  # buyers or sellers of one swarm: a window of sales has about this many distinct items
+USDC_PER_ETH_MAX = 100_000
+ROUNDS_MAX = 10_000  # that a mandate, a quote or a deal may last
+ROUND_MS_MAX = 3_600_000
+SETTLING_ROUNDS = 100  # what settling and leaving take at most after the last deadline
+INTERVENTIONS_MAX = 1_000
+STARTED_AT_MS_MAX = 1 << 52
+PERMILLE = 1_000
 
 
 class Intervention(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,9 +63,37 @@ def preset(name: str, seed: int) -> RunSettings:
 
 def custom(seed: int, buyers: int, sellers: int) -> RunSettings:
     """Returns the settings of a swarm of any size. Raises InvalidInput for a side that is empty or too large."""
-    for side, count in (("buyers", buyers), ("sellers", sellers)):
-        if not 1 <= count <= SIDE_MAX:
-            raise InvalidInput(
-                f"a swarm has 1 to {SIDE_MAX} {side}, was {count}", hint=f"choose --{side} in that range"
-            )
-    return RunSettings(seed=seed, preset=CUSTOM, buyers=buyers, sellers=sellers)
+    settings = RunSettings(seed=seed, preset=CUSTOM, buyers=buyers, sellers=sellers)
+    check(settings)
+    return settings
+
+
+def rounds_max(settings: RunSettings) -> int:
+    """Returns a round that no run of these settings goes beyond: mandates end, then deals, then all leave."""
+    return settings.mandate_rounds[1] + settings.deal_ms // settings.round_ms + SETTLING_ROUNDS
+
+
+def check(settings: RunSettings) -> None:
+    """Raises InvalidInput for settings that no run has, or that would run for ever."""
+    for side, count in (("buyers", settings.buyers), ("sellers", settings.sellers)):
+        _within(f"the number of {side}", count, 1, SIDE_MAX)
+    _within("round_ms", settings.round_ms, 1, ROUND_MS_MAX)
+    _within("quote_rounds", settings.quote_rounds, 1, ROUNDS_MAX)
+    least, most = settings.mandate_rounds
+    _within("the least of mandate_rounds", least, 1, ROUNDS_MAX)
+    _within("the most of mandate_rounds", most, least, ROUNDS_MAX)
+    _within("deal_ms", settings.deal_ms, 1, ROUNDS_MAX * settings.round_ms)
+    _within("usdc_per_eth", settings.usdc_per_eth, 1, USDC_PER_ETH_MAX)
+    _within("underfunded_permille", settings.underfunded_permille, 0, PERMILLE)
+    _within("started_at_ms", settings.started_at_ms, 0, STARTED_AT_MS_MAX)
+    _within("the number of interventions", len(settings.interventions), 0, INTERVENTIONS_MAX)
+    for intervention in settings.interventions:
+        _within("the round of an intervention", intervention.round, 0, rounds_max(settings))
+        limit = intervention.limit_usdc_micros
+        if limit is not None and not is_price(limit):
+            raise InvalidInput(f"a limit is a price in whole ticks, was {limit}")
+
+
+def _within(what: str, value: int, least: int, most: int) -> None:
+    if not least <= value <= most:
+        raise InvalidInput(f"{what} is {least} to {most} in a run, was {value}")

@@ -17,6 +17,7 @@ from agentrooms.domain.ids import derive_id, draw_below
 from agentrooms.domain.keys import derive_key, public_hex, sign, wallet_address
 from agentrooms.domain.ledger import LedgerFunded, LedgerMinted
 from agentrooms.domain.mandate import Mandate, SignedMandate, check_mandate, mandate_bytes, mandate_hash
+from agentrooms.domain.market import PERMILLE
 from agentrooms.domain.money import to_tick
 from agentrooms.domain.terms import Role, StrategyName, Style
 from agentrooms.sim.names import avatar_of, name_of
@@ -28,7 +29,6 @@ COLLECTION_NAME = "CryptoPunks"
 COMPARABLE_BY = "grade"
 JOIN_ROUNDS = 12  # agents join within these rounds
 LISTED_POOL = 12  # a buyer of listed items lists some of the run's first items
-PERMILLE = 1000
 
 # Their order is part of what a seed means: what is added later stays out, or every run changes.
 STRATEGIES = (
@@ -102,7 +102,9 @@ class Recruiter:
             wants=wants,
         )
         if item is not None:
-            mint = LedgerMinted(approved=True, collection=COLLECTION, owner=owner, token_id=item.token_id)
+            mint = LedgerMinted(
+                approved=True, collection=COLLECTION, owner=owner, token_id=item.token_id, traits=item.traits
+            )
             return Recruit(join, spawned, signed, None, mint, 0)
         return Recruit(join, spawned, signed, self._funds(agent, owner), None, self._budget())
 

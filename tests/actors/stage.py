@@ -12,7 +12,7 @@ from agentrooms.domain.event import Event
 from agentrooms.domain.posting import Venue, quote_id
 from agentrooms.domain.terms import ActKind
 from agentrooms.domain.user import WalletBudgeted
-from agentrooms.events.journal import Journal
+from agentrooms.events.journal import Entry, Journal
 from agentrooms.events.memory import MemoryEventStore
 from agentrooms.events.store import EventStore
 from agentrooms.events.vault import MemoryVault, put_mandate
@@ -34,8 +34,8 @@ class Stage:
         self.vault = MemoryVault()
         if self.store.head() == 0:
             budgets = [WalletBudgeted(m.mandate.principal, budget * USDC) for m in BUYERS.values()]
-            Journal(self.store).append([(b, None) for b in budgets], at_ms=0, cmd="budgets")
-        Journal(self.store, room).append([(samples.opened(room), None)], at_ms=0, cmd=f"open:{room}")
+            Journal(self.store).append([Entry(b) for b in budgets], at_ms=0, cmd="budgets")
+        Journal(self.store, room).append([Entry(samples.opened(room))], at_ms=0, cmd=f"open:{room}")
         for mandate in MANDATES.values():
             put_mandate(self.vault, mandate)
         self.config = RoomConfig(
@@ -92,7 +92,8 @@ def offer(agent: str, price: int) -> Act:
 
 
 def accept(agent: str, other: str, round_: int, price: int) -> Act:
-    """An accept of the quote that `other` made in a round."""
+    """An accept of the quote that `other` made in a round; one of the two sells the item."""
+    item = MANDATES[agent].mandate.item or MANDATES[other].mandate.item
     return Act(
         agent=agent,
         kind=ActKind.ACCEPT,
@@ -100,4 +101,5 @@ def accept(agent: str, other: str, round_: int, price: int) -> Act:
         price_usdc_micros=price * USDC,
         refers_to=quote_id(other, round_),
         to=other,
+        token_id=item.token_id if item is not None else None,
     )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from agentrooms.domain.ids import derive_id
 from agentrooms.domain.terms import Role, StrategyName, Style
-from agentrooms.sim.settings import Intervention, RunSettings
+from agentrooms.sim.settings import Intervention, RunSettings, custom
 from tests.domain import runs
 
 HOSTS = 2
@@ -26,6 +26,7 @@ CASES = {
     "underfunded": (runs.settings("small_test", 2, underfunded=1000), 0),
     "two_silent": (runs.settings("small_test", 1), 2),
     "no_quorum": (runs.settings("small_test", 1), 3),
+    "crowded": (custom(2, 12, 12), 2),  # slow verifications with other jobs queued behind them
 }
 
 

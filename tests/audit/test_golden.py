@@ -1,7 +1,8 @@
 """Archives of this and of former versions, as they lie in tests/golden, still verify.
 
 When a test here fails after a change to the code: were the old logs meant to stop being valid? Almost never.
-Were runs meant to come out differently? Then `python -m tests.golden.make` and a word in the changelog.
+Were runs meant to come out differently? Then, as long as this version is not released, `python -m tests.golden.make
+--replace NAME`; after that a new version, whose archives get names of their own, and a word in the changelog.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ CURRENT = [folder for folder in FOLDERS if archive.read_manifest(folder).version
 
 
 def test_the_golden_archives_are_there() -> None:
+    """Those of this version, named by it."""
+    for folder in FOLDERS:
+        manifest = archive.read_manifest(folder)
+        assert folder.name.startswith(f"{manifest.version}-format{manifest.format}-")
     assert {make.SMALL, make.FAULTS} <= {folder.name for folder in FOLDERS}
 
 
@@ -39,3 +44,22 @@ def test_a_golden_archive_of_this_version_re_executes_to_the_byte(folder: Path) 
 def test_deals_end_both_ways_in_the_golden_faults() -> None:
     types = {recorded.type for recorded in archive.read_events(make.HERE / make.FAULTS)}
     assert types >= make.WANTED
+
+
+def test_making_golden_archives_overwrites_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Not even those of another version, whatever is asked for."""
+    other = tmp_path / "0.0.1-format1-small"
+    other.mkdir()
+    (other / "x").write_text("kept")
+    (tmp_path / make.SMALL).mkdir()
+    (tmp_path / make.SMALL / "x").write_text("kept")
+    (tmp_path / make.FAULTS).mkdir()
+    assert make.main([], tmp_path) == 1
+    assert make.SMALL in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        make.main(["--replace", other.name], tmp_path)
+    assert [(folder / "x").read_text() for folder in (other, tmp_path / make.SMALL)] == ["kept", "kept"]
+    assert make.main(["--replace", make.SMALL], tmp_path) == 0
+    assert archive.read_lines(tmp_path / make.SMALL) == archive.lines_of(make.small())
+    assert (other / "x").read_text() == "kept"
+    assert list((tmp_path / make.FAULTS).iterdir()) == []

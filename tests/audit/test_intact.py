@@ -14,7 +14,19 @@ from agentrooms.sim.audit import Report, audit
 from tests.audit import archives
 from tests.audit.archives import failing
 
-CHECKS = ("lines", "chains", "heads", "commands", "mandates", "acts", "locks", "certificates", "settlement", "fold")
+CHECKS = (
+    "lines",
+    "chains",
+    "heads",
+    "commands",
+    "mandates",
+    "acts",
+    "locks",
+    "certificates",
+    "settlement",
+    "fold",
+    "tables",
+)
 
 
 @pytest.mark.parametrize("name", sorted(archives.settings_by_name()))
@@ -37,6 +49,7 @@ def test_everything_there_is_was_looked_at(small: Path, faulty: Path, forked: Pa
         assert counts["settlement"] > 2 * types.count("deal.completed") > 0
         assert counts["mandates"] > types.count("agent.spawned")
         assert counts["fold"] > 0
+        assert counts["tables"] >= types.count("deal.locked") + types.count("agent.spawned")
 
 
 def test_a_fork_names_its_parent_as_something_to_compare(forked: Path) -> None:

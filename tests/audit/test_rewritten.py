@@ -16,7 +16,9 @@ from nacl.signing import SigningKey
 
 from agentrooms.domain.canonical import canonical, digest
 from agentrooms.domain.deal import deal_id
-from agentrooms.sim import archive
+from agentrooms.domain.ids import seed_bytes
+from agentrooms.domain.keys import derive_key, sign
+from agentrooms.sim import archive, forks
 from agentrooms.sim.audit import Check, audit
 from tests.audit import archives
 from tests.audit.archives import Fields, failing, rewrite
@@ -248,7 +250,84 @@ def test_votes_that_prove_nothing(name: str, attack: Attack) -> None:
     found = attack.run(change_votes(change))
     assert why in found["certificates"]
     assert "deal.certified" in found["certificates"]
-    assert "votes are not those" in found["settlement"]
+    assert "votes are not those" in found["settlement"] or "saw block 99" in found["settlement"]
+
+
+def signed_again(vote: Fields, seed: int, statement: Fields) -> None:
+    """Makes a vote's two signatures true of what it says: the attacker has the seed, so the verifiers' keys."""
+    key, annex = derive_key(seed_bytes(seed), "verifier", vote["verifier"]), vote["annex"]
+    statement = {**statement, "decision": vote["decision"]}
+    seen = ["agentrooms/vote/v1/annex", vote["verifier"], statement, annex["reasons"], annex["block"], annex["at_ms"]]
+    vote["signature"] = sign(key, canonical(statement))
+    annex["signature"] = sign(key, canonical(seen))
+
+
+def looks(seed: int, change: Callable[[Fields, Fields], object]) -> archives.Mutate:
+    """Changes what the verifiers of the first certificate say they saw, under their own signatures."""
+
+    def mutate(lines: list[Fields]) -> None:
+        certified = of_type(lines, "deal.certified")[0]
+        locked = next(
+            n for n in of_type(lines, "deal.locked") if n["data"]["terms"]["deal"] == certified["data"]["deal"]
+        )
+        terms = locked["data"]["terms"]
+        statement = {name: terms[name] for name in ("chain_id", "escrow", "set_version", "deal")}
+        statement |= {"domain": "agentrooms/vote/v1", "deal_hash": locked["data"]["deal_hash"]}
+        for vote in certified["data"]["votes"]:
+            change(vote, certified)
+            signed_again(vote, seed, statement)
+
+    return mutate
+
+
+def test_votes_signed_again_are_as_good_as_before(attack: Attack) -> None:
+    """Else the tests below would show nothing."""
+    rewrite(attack.folder, looks(archive.read_manifest(attack.folder).settings.seed, lambda _vote, _line: None))
+    assert failing(audit(attack.folder)) == {}
+
+
+LOOKS: dict[str, tuple[str, str, Callable[[Fields, Fields], object]]] = {
+    "block to come": (
+        "settlement",
+        "saw block 1, the ledger had made 0 by then",
+        lambda vote, _line: vote["annex"].update(block=1),
+    ),
+    "block below zero": (
+        "settlement",
+        "saw block -1, the ledger",
+        lambda vote, _line: vote["annex"].update(block=-1),
+    ),
+    "time to come": (
+        "certificates",
+        "ms, the certificate is of",
+        lambda vote, line: vote["annex"].update(at_ms=line["at_ms"] + 1),
+    ),
+    "a reason that is no word": (
+        "certificates",
+        "a reason is no word of verifiers: 'because'",
+        lambda vote, _line: (vote.update(decision="reject"), vote["annex"].update(reasons=["because"])),
+    ),
+    "a reason twice": (
+        "certificates",
+        "its reasons are not sorted, repeated",
+        lambda vote, _line: (vote.update(decision="reject"), vote["annex"].update(reasons=["self_trade"] * 2)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LOOKS)
+def test_what_a_verifier_cannot_have_seen_or_said(name: str, attack: Attack) -> None:
+    rule, why, change = LOOKS[name]
+    found = attack.run(looks(archive.read_manifest(attack.folder).settings.seed, change))
+    assert why in found[rule]
+
+
+def test_a_look_at_the_round_of_the_certificate_itself_is_well(attack: Attack) -> None:
+    def now(vote: Fields, line: Fields) -> None:
+        vote["annex"]["at_ms"] = line["at_ms"]
+
+    rewrite(attack.folder, looks(archive.read_manifest(attack.folder).settings.seed, now))
+    assert "certificates" not in failing(audit(attack.folder))
 
 
 def test_votes_of_verifiers_registered_by_the_attacker(attack: Attack) -> None:
@@ -307,6 +386,18 @@ def test_an_item_minted_to_somebody_else(attack: Attack) -> None:
     assert "seller_does_not_own_item" in attack.run(other)["settlement"]
 
 
+def test_an_item_minted_with_other_traits(attack: Attack) -> None:
+    """The ledger refuses what is not the item that was agreed on."""
+
+    def rarer(lines: list[Fields]) -> None:
+        token = deal_lines(lines)[0]["data"]["terms"]["item"]["token_id"]
+        for line in of_type(lines, "ledger.minted"):
+            if line["data"]["token_id"] == token:
+                line["data"]["traits"] = {"grade": "another"}
+
+    assert "item_traits_differ" in attack.run(rarer)["settlement"]
+
+
 # --- Mandates ---------------------------------------------------------------------------------------------
 
 
@@ -340,6 +431,21 @@ def test_a_limit_changed_with_its_hash_everywhere(attack: Attack) -> None:
             line["data"]["mandate_hash"] = renamed.get(line["data"]["mandate_hash"], line["data"]["mandate_hash"])
 
     assert "its signature is not by" in attack.run(rename)["mandates"]
+
+
+def test_a_mandate_that_is_filled_or_locked_twice(attack: Attack) -> None:
+    """Two deals under one mandate of the buyer's, whether the first has ended or not."""
+
+    def reuse(lines: list[Fields]) -> None:
+        first, *others = of_type(lines, "deal.locked")
+        for other in others:
+            other["data"]["terms"]["buyer_mandate"] = first["data"]["terms"]["buyer_mandate"]
+            rehash_terms(other)
+
+    attack.run(reuse)
+    wrongs = " ".join(wrongs_of(attack, "locks"))
+    assert re.search(r"mandate \w+ is locked by deal \w+ already", wrongs)
+    assert re.search(r"mandate \w+ was filled by deal \w+", wrongs)
 
 
 def test_a_mandate_of_somebody_else(attack: Attack) -> None:
@@ -388,6 +494,31 @@ def insert_comments(lines: list[Fields], times: int) -> None:
         reasons[agent] = next(iter(reasons.values()))
         lines.insert(after(lines, explained) - 1, comment(explained, agent, explained["data"]["round"]))
         times -= 1
+
+
+@pytest.mark.parametrize("far", [False, True])
+def test_a_persons_command_with_two_effects(far: bool, attack: Attack) -> None:
+    """Its events stand in one append."""
+
+    def tagged(lines: list[Fields]) -> None:
+        left = of_type(lines, "agent.left")
+        rounds = {n["data"]["round"]: n for n in left}
+        assert len(rounds) >= 2
+        chosen = [left[0], list(rounds.values())[-1] if far else left[0]]
+        for line in chosen:
+            line["tags"] = sorted({*line["tags"], "command:remove-7"})
+
+    def retag(lines: list[Fields]) -> None:
+        real(lines)
+        tagged(lines)
+
+    real = archives.retag
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(archives, "retag", retag)
+        rewrite(attack.folder, lambda _lines: None)
+    found = failing(audit(attack.folder))
+    assert ("commands" in found) is far
+    assert not far or "command remove-7 had its effect at line" in found["commands"]
 
 
 def test_eleven_messages_within_a_minute(attack: Attack) -> None:
@@ -567,13 +698,57 @@ def test_an_event_the_rooms_fold_cannot_take(attack: Attack) -> None:
     assert "the room's fold cannot take this event: KeyError" in attack.run(ghost)["fold"]
 
 
-def test_re_execution_is_not_tried_for_sizes_no_run_has(attack: Attack) -> None:
+HOSTILE_SETTINGS: list[tuple[dict[str, Any], str]] = [
+    ({"buyers": 10**9}, "the number of buyers is 1 to 250 in a run, was 1000000000"),
+    ({"sellers": 0}, "the number of sellers"),
+    ({"round_ms": 0}, "round_ms"),
+    ({"round_ms": -5}, "round_ms"),
+    ({"quote_rounds": 10**12}, "quote_rounds"),
+    ({"mandate_rounds": [1, 10**12]}, "the most of mandate_rounds"),
+    ({"mandate_rounds": [10**12, 10**12]}, "the least of mandate_rounds"),
+    ({"mandate_rounds": [300, 180]}, "the most of mandate_rounds"),
+    ({"deal_ms": 10**15}, "deal_ms"),
+    ({"usdc_per_eth": 10**12}, "usdc_per_eth"),
+    ({"usdc_per_eth": 0}, "usdc_per_eth"),
+    ({"underfunded_permille": 1001}, "underfunded_permille"),
+    ({"started_at_ms": 10**30}, "started_at_ms"),
+    ({"interventions": [{"round": 10**12, "agent": "agent_a"}]}, "the round of an intervention"),
+    ({"interventions": [{"round": 20_000, "agent": "agent_a"}]}, "the round of an intervention"),
+    ({"interventions": [{"round": -1, "agent": "agent_a"}]}, "the round of an intervention"),
+    ({"interventions": [{"round": 1, "agent": "a", "limit_usdc_micros": 10**40}]}, "a limit is a price"),
+    ({"interventions": [{"round": 1, "agent": "a"}] * 1001}, "the number of interventions"),
+]
+
+
+@pytest.mark.parametrize(("changes", "why"), HOSTILE_SETTINGS, ids=lambda value: str(value)[:40])
+def test_settings_that_no_run_has_are_not_run(
+    changes: dict[str, Any], why: str, attack: Attack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_arguments: object) -> None:
+        raise AssertionError("the settings were run")
+
+    monkeypatch.setattr(forks, "Engine", refuse)
     path = attack.folder / archive.MANIFEST
     manifest = json.loads(path.read_bytes())
-    manifest["settings"]["buyers"] = 10**9
+    manifest["settings"].update(changes)
     path.write_bytes(canonical(manifest))
     check: Check = audit(attack.folder, re_execute=True).check("re_execution")
-    assert check.detail == "not run: no run has 1000000000 buyers and 5 sellers"
+    assert not check.passed
+    assert check.detail.startswith(f"not run: {why}")
+
+
+@pytest.mark.parametrize("long", [9_999, 2_000])
+def test_a_run_that_goes_on_without_a_word_is_stopped(long: int, attack: Attack) -> None:
+    """Rounds without events count too: a command that is still to come keeps the room open."""
+    path = attack.folder / archive.MANIFEST
+    manifest = json.loads(path.read_bytes())
+    agent = next(r.event.agent for r in archive.read_events(attack.folder) if r.type == "agent.spawned")  # type: ignore[attr-defined]
+    waits = [{"round": long, "agent": agent, "removed": True}]
+    manifest["settings"].update({"deal_ms": 10_000_000, "interventions": waits})
+    path.write_bytes(canonical(manifest))
+    check: Check = audit(attack.folder, re_execute=True).check("re_execution")
+    assert not check.passed
+    assert "goes on beyond round" in check.detail
 
 
 def test_a_raw_transaction_that_is_another(attack: Attack) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
@@ -17,6 +19,9 @@ from agentrooms.domain.mandate import Mandate
 from agentrooms.domain.room import QuoteExpired
 from agentrooms.domain.terms import Role
 from agentrooms.events import catalogue
+from agentrooms.projections import floor_path
+from agentrooms.projections.floor_path import FloorRow
+from agentrooms.projections.quotes import QuoteState
 from agentrooms.sim import archive, forks
 from agentrooms.sim.audit import audit
 from agentrooms.sim.audit.acts import Acts
@@ -330,6 +335,69 @@ def test_a_fold_that_depends_on_where_it_is_cut_is_found(small: Path, monkeypatc
     real = rooms.Draft.freeze
     monkeypatch.setattr(rooms.Draft, "freeze", freeze)
     assert "differs in items" in audit(small).check("fold").detail
+
+
+BROKEN_TABLES: dict[str, tuple[str, Callable[[list[Any]], list[Any]], str]] = {
+    "a deal lost": ("deals", lambda rows: rows[1:], "rows, the room"),
+    "a deal's price": (
+        "deals",
+        lambda rows: [msgspec.structs.replace(row, price_usdc_micros=1) for row in rows],
+        "in the table",
+    ),
+    "a deal still open": (
+        "deals",
+        lambda rows: [msgspec.structs.replace(row, ended_round=None) for row in rows],
+        "in the table",
+    ),
+    "an ended quote": (
+        "quotes",
+        lambda rows: [msgspec.structs.replace(row, state=QuoteState.STANDING) for row in rows],
+        "rows, the room",
+    ),
+    "no quote stands": (
+        "quotes",
+        lambda rows: [msgspec.structs.replace(row, state=QuoteState.EXPIRED) for row in rows],
+        "rows, the room",
+    ),
+    "a quote's grade": (
+        "quotes",
+        lambda rows: [msgspec.structs.replace(row, grade="odd") for row in rows],
+        "in the table",
+    ),
+    "agents in another order": ("agents", lambda rows: rows[::-1], "another order"),
+    "an agent's messages": (
+        "agents",
+        lambda rows: [msgspec.structs.replace(row, messages=row.messages + 1) for row in rows],
+        "in the table",
+    ),
+    "the last move of the floor": ("floor_path", lambda rows: rows[:-1], "last is"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN_TABLES)
+def test_a_table_that_does_not_agree_with_the_room_is_found(
+    name: str, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, change, why = BROKEN_TABLES[name]
+    module = importlib.import_module(f"agentrooms.projections.{table}")
+    real = module.rows
+    monkeypatch.setattr(module, "rows", lambda events: change(real(events)))
+    report = audit(small)
+    assert set(failing(report)) == {"tables"}
+    assert why in report.check("tables").detail
+    assert report.check("tables").detail.startswith(f"{table} of room")
+
+
+def test_a_path_that_is_rewritten_later_is_found(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fold in two parts would show other rows than one at once."""
+
+    def rows(events: list[Any]) -> list[FloorRow]:
+        made = real(events)
+        return [msgspec.structs.replace(made[0], at_ms=len(events)), *made[1:]]
+
+    real = floor_path.rows
+    monkeypatch.setattr(floor_path, "rows", rows)
+    assert "floor_path is another up to event" in audit(small).check("tables").detail
 
 
 def test_a_rule_that_stumbles_fails_and_the_others_go_on(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:

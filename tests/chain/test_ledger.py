@@ -73,10 +73,11 @@ REFUSALS: list[tuple[str, LedgerChain, Execution, int]] = [
     ("item_not_approved", prepared(approved=set()), GOOD, START_MS),
     ("allowance_too_low", prepared(allowances={wallet("buyer"): 80 * USDC - 1}), GOOD, START_MS),
     ("allowance_too_low", prepared(allowances={}), GOOD, START_MS),
+    ("item_traits_differ", prepared(traits={KEY: {"grade": "rare"}}), GOOD, START_MS),
     ("deadline_passed", ledger(), GOOD, TERMS.deadline_ms + 1),
     ("deal_already_used", prepared(used={TERMS.deal}), GOOD, START_MS),
-    ("deal_already_used", prepared(used_mandates={TERMS.buyer_mandate}), GOOD, START_MS),
-    ("deal_already_used", prepared(used_mandates={TERMS.seller_mandate}), GOOD, START_MS),
+    ("buyer_mandate_spent", prepared(used_mandates={TERMS.buyer_mandate}), GOOD, START_MS),
+    ("seller_mandate_spent", prepared(used_mandates={TERMS.seller_mandate}), GOOD, START_MS),
     ("buyer_mandate_invalid:price_above_limit", ledger(), execution(price=101 * USDC), START_MS),
     ("seller_mandate_invalid:price_below_limit", ledger(), execution(price=59 * USDC), START_MS),
     ("buyer_mandate_invalid:signature", ledger(), replace(GOOD, buyer=replace(BUYER, signature="")), START_MS),
@@ -109,7 +110,11 @@ def test_an_empty_wallet_is_refused() -> None:
     """The allowance alone is no money."""
     chain = LedgerChain()
     chain.fund(LedgerFunded(allowance_usdc_micros=1_000 * USDC, balance_usdc_micros=0, wallet=wallet("buyer")))
-    chain.mint(LedgerMinted(approved=True, collection=COLLECTION, owner=wallet("seller"), token_id=ITEM.token_id))
+    chain.mint(
+        LedgerMinted(
+            approved=True, collection=COLLECTION, owner=wallet("seller"), token_id=ITEM.token_id, traits=ITEM.traits
+        )
+    )
     chain.register(SET)
     assert send(chain, GOOD).reason == "balance_too_low"
 
@@ -146,12 +151,12 @@ def test_facts_are_what_the_ledger_holds() -> None:
     """Before, after, and of things it has never heard of."""
     chain = ledger()
     money = 1_000 * USDC
-    assert chain.facts(TERMS, 5) == Facts(wallet("seller"), True, money, money, False, 0, 5)
+    assert chain.facts(TERMS, 5) == Facts(wallet("seller"), ITEM.traits, True, money, money, False, False, False, 0, 5)
     send(chain, GOOD, 7)
     left = 920 * USDC
-    assert chain.facts(TERMS, 7) == Facts(wallet("buyer"), False, left, left, True, 1, 7)
+    assert chain.facts(TERMS, 7) == Facts(wallet("buyer"), ITEM.traits, False, left, left, True, True, True, 1, 7)
     unknown = terms_of(item=samples.item(9), buyer_wallet="0x9", buyer_mandate="0", seller_mandate="0", deal="d")
-    assert chain.facts(unknown, 7) == Facts(NOBODY, False, 0, 0, False, 1, 7)
+    assert chain.facts(unknown, 7) == Facts(NOBODY, {}, False, 0, 0, False, False, False, 1, 7)
 
 
 @pytest.mark.parametrize("raw", [b"", b"{}", b"\xff", b"[]"])
@@ -167,7 +172,9 @@ def test_an_item_is_minted_once() -> None:
     """Its owner stays who it was."""
     chain = ledger()
     with pytest.raises(ChainError):
-        chain.mint(LedgerMinted(approved=True, collection=COLLECTION, owner="0x1", token_id=ITEM.token_id))
+        chain.mint(
+            LedgerMinted(approved=True, collection=COLLECTION, owner="0x1", token_id=ITEM.token_id, traits=ITEM.traits)
+        )
     assert chain.owners == {KEY: wallet("seller")}
 
 
@@ -192,7 +199,15 @@ def peopled() -> LedgerChain:
     for name in PEOPLE:
         chain.fund(LedgerFunded(250 * USDC, 200 * USDC, wallet(name)))
     for number in (1, 2):
-        chain.mint(LedgerMinted(approved=True, collection=COLLECTION, owner=wallet("a"), token_id=str(number)))
+        chain.mint(
+            LedgerMinted(
+                approved=True,
+                collection=COLLECTION,
+                owner=wallet("a"),
+                token_id=str(number),
+                traits=samples.item(number).traits,
+            )
+        )
     chain.register(SET)
     return chain
 

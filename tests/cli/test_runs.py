@@ -5,33 +5,65 @@ from __future__ import annotations
 import csv
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from agentrooms.cli import main as entry
+from agentrooms.events.record import decode_line
+from agentrooms.sim import archive
+from agentrooms.sim.engine import Engine
+from agentrooms.sim.settings import custom
 from tests.cli.commands import agentrooms, document, environment
 
 EVENTS = "events.ndjson"
 
 
-def one_processor() -> None:
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+SEVEN = ("swarm", "run", "balanced_market", "--seed", "7")
 
 
-SURROUNDINGS = [
+def on_processors(wanted: int) -> Callable[[], None]:
+    """Returns what binds a new process to at most so many processors."""
+    return lambda: os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[:wanted]))
+
+
+@pytest.fixture(scope="module")
+def balanced(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The log of balanced_market, seed 7, as it comes out here."""
+    folder = tmp_path_factory.mktemp("balanced") / "a"
+    agentrooms(*SEVEN, "--out", folder)
+    return (folder / EVENTS).read_bytes()
+
+
+SURROUNDINGS: list[dict[str, str]] = [
+    {},
+    {"PYTHONHASHSEED": "0"},
     {"PYTHONHASHSEED": "1"},
-    {"PYTHONHASHSEED": "77", "TZ": "Asia/Kathmandu", "LANG": "tr_TR.UTF-8", "LC_ALL": "POSIX"},
+    {"PYTHONHASHSEED": "4294967295"},
+    {"TZ": "Asia/Kathmandu"},
+    {"TZ": "Pacific/Apia", "SOURCE_DATE_EPOCH": "0"},
+    {"LANG": "tr_TR.UTF-8", "LC_ALL": "tr_TR.UTF-8", "LANGUAGE": "tr"},
+    {"LANG": "C", "LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"},
+    {"PYTHONHASHSEED": "77", "TZ": "America/St_Johns", "LANG": "de_DE.ISO-8859-1", "HOME": "/nonexistent"},
 ]
 
 
-@pytest.mark.parametrize("surroundings", SURROUNDINGS)
-def test_the_same_seed_gives_the_same_bytes(surroundings: dict[str, str], run_a: Path, tmp_path: Path) -> None:
-    out = tmp_path / "deep" / "er"
-    agentrooms(
-        "swarm", "run", "small_test", "--seed", "7", "--out", "deep/er",
-        cwd=tmp_path, env=environment(**surroundings), before=one_processor,
-    )  # fmt: skip
-    assert (out / EVENTS).read_bytes() == (run_a / EVENTS).read_bytes()
+@pytest.mark.parametrize("surroundings", SURROUNDINGS, ids=lambda names: ",".join(names) or "plain")
+@pytest.mark.parametrize(("processors", "folder"), [(1, "deep/er"), (64, "ein Ordner, größer")], ids=["one", "all"])
+def test_the_same_seed_gives_the_same_bytes(
+    surroundings: dict[str, str], processors: int, folder: str, balanced: bytes, tmp_path: Path
+) -> None:
+    """Hash seed, time zone, language, folder, working directory and processors are not in the log."""
+    env = environment(**surroundings)
+    agentrooms(*SEVEN, "--out", folder, "-q", cwd=tmp_path, env=env, before=on_processors(processors))
+    assert (tmp_path / folder / EVENTS).read_bytes() == balanced
+
+
+def test_the_same_seed_gives_the_same_bytes_again_in_one_process(balanced: bytes, tmp_path: Path) -> None:
+    for name in ("b", "c"):
+        assert entry.run([*SEVEN, "--out", str(tmp_path / name), "-q"]) == 0
+        assert (tmp_path / name / EVENTS).read_bytes() == balanced
 
 
 def test_another_seed_gives_another_log(run_a: Path, tmp_path: Path) -> None:
@@ -58,6 +90,18 @@ def test_without_out_nothing_is_kept(tmp_path: Path) -> None:
     done = agentrooms("swarm", "run", "--buyers", "2", "--sellers", "1", "--seed", "1", cwd=tmp_path)
     assert "Not kept" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_working_directory_can_become_the_archive(run_a: Path, tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "there").mkdir()
+    agentrooms("swarm", "run", "small_test", "--seed", "7", "--out", ".", cwd=tmp_path / "here")
+    assert (tmp_path / "here" / EVENTS).read_bytes() == (run_a / EVENTS).read_bytes()
+    change = ["--at", "60", "--set", "agent.jp.style=formal"]
+    agentrooms("fork", "../here", *change, "--out", ".", cwd=tmp_path / "there")
+    agentrooms("verify", ".", cwd=tmp_path / "there")
+    agentrooms("export", ".", "--format", "csv", "--out", ".", cwd=tmp_path / "there")
+    assert (tmp_path / "there" / "deals.csv").exists()
 
 
 def test_quiet_is_silent(tmp_path: Path) -> None:
@@ -181,6 +225,21 @@ def test_doctor_finds_this_installation_well(tmp_path: Path) -> None:
 
 
 def test_bench_quick() -> None:
-    found = document("bench", "--quick", "--seeds", "1")
-    assert all(row["per_second"] > 0 for row in found["rows"])
-    assert all(row["seeds"] == [1] for row in found["rows"])
+    """Units say what they count; seeds, counts and aims stand beside each figure."""
+    rows = {row["name"]: row for row in document("bench", "--quick", "--seeds", "1,2")["rows"]}
+    fields = "name per_second unit count seconds_micros seeds aim ratio_permille events_permille"
+    assert all(set(row) == set(fields.split()) for row in rows.values())
+    assert all(row["per_second"] > 0 and row["count"] > 0 for row in rows.values())
+    assert all(row["seeds"] in ([1, 2], [1]) for row in rows.values())
+    turns, acts = rows["swarm of 20: turns, silent ones included"], rows["swarm of 20: posted acts"]
+    assert (turns["unit"], acts["unit"], turns["aim"]) == ("turns", "acts", 20_000)
+    posted = 0
+    for seed in (1, 2):
+        made = Engine(custom(seed, 10, 10))
+        made.run()
+        posted += sum(decode_line(line).type == "act.posted" for line in archive.lines_of(made))
+    assert acts["count"] == posted < turns["count"]
+    (alone,) = (row for name, row in rows.items() if name.endswith("1 process"))
+    assert alone["aim"] == 600
+    assert 3_000 <= alone["events_permille"] <= 54_000
+    assert rows["replay: decode and fold"]["aim"] == 100_000

@@ -22,7 +22,7 @@ from agentrooms.cli.console import clean, usdc
 from agentrooms.cli.demo import Demo
 from agentrooms.cli.lines import Kind, Line, rich_line
 from agentrooms.cli.live import Scene, render, sparkline
-from agentrooms.cli.roomview import book
+from agentrooms.domain.market import Market
 from agentrooms.domain.room import Room
 from agentrooms.domain.terms import Mood, Role
 from tests.cli.commands import AGENTROOMS, agentrooms, environment
@@ -174,12 +174,12 @@ def test_the_screen_shows_floor_top_bid_quotes_and_the_last_words() -> None:
     room = scene.room
     rows = frame(scene, 120, 40)
     text = "\n".join(rows)
-    asks, bids = book(room)
-    assert asks
-    assert bids
+    market = Market(room)
+    assert market.asks
+    assert market.bids
     assert usdc(room.floor) in next(row for row in rows if "Floor" in row)
     assert usdc(room.top_bid) in next(row for row in rows if "Top bid" in row)
-    for quote in (*asks[:3], *bids[:3]):
+    for quote in (*market.asks[:3], *market.bids[:3]):
         row = next(row for row in rows if room.agents[quote.agent].name in row and usdc(quote.price_usdc_micros) in row)
         assert row
     assert scene.lines[-1].text.split()[0] in text

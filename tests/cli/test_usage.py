@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,13 @@ WRONG = [
     ("swarm run small_test --seed", 2, "option '--seed' requires an argument", "--help"),
     ("swarm run small_test --underfunded 2000", 2, "--underfunded: 2000 is not within 0 to 1000", ""),
     ("swarm run small_test --out RUN", 1, "RUN exists and is not empty", "another folder"),
-    ("swarm run small_test --out /dev/null/x", 1, "/dev/null", ""),
+    ("swarm run small_test --out /dev/null/x", 1, "/dev/null is not a folder", "a place that is one"),
+    ("swarm run small_test --out FILE", 1, "FILE is not a folder", "a place that is one"),
+    ("swarm run small_test --out /proc/new", 1, "/proc/new cannot be written", "choose a folder that can"),
+    ("fork RUN --at 60 --set agent.jp.strategy=patient --out FILE", 1, "FILE is not a folder", ""),
+    ("fork RUN --at 60 --set agent.jp.strategy=patient --out /proc/new", 1, "/proc/new cannot be written", ""),
+    ("export RUN --format csv --out /proc/new", 1, "/proc/new cannot be written", ""),
+    ("export RUN --format csv --out FILE", 1, "FILE is not a folder", ""),
     ("verify", 2, "DIR is missing", "agentrooms verify --help"),
     ("verify nowhere", 2, "DIR: nowhere does not exist", "agentrooms swarm run"),
     ("verify RUN/events.ndjson", 2, "is not a folder", "folder"),
@@ -91,8 +98,9 @@ IDS = [case[0] for case in WRONG]
 
 @pytest.fixture
 def place(run_a: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to run commands in, with an archive RUN and a folder EMPTY."""
+    """A folder to run commands in, with an archive RUN, a folder EMPTY and a file FILE."""
     (tmp_path / "EMPTY").mkdir()
+    (tmp_path / "FILE").write_text("")
     (tmp_path / "RUN").symlink_to(run_a)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -123,6 +131,22 @@ def test_a_process_ends_so_too(line: str, code: int, error: str, hint: str, plac
     done = agentrooms(*line.split(), code=code, cwd=place)
     check_lines(done.stderr, error, hint)
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("command", ["--help", "up --once", "swarm run small_test --seed 7", "doctor"])
+def test_without_assertions_nothing_runs(command: str) -> None:
+    done = agentrooms(*command.split(), code=1, env=environment(PYTHONOPTIMIZE="1"))
+    check_lines(done.stderr, "python -O takes out the assertions that guard money; run without -O", "")
+    assert done.stdout == ""
+
+
+def test_without_assertions_the_engine_is_not_even_imported() -> None:
+    for module in ("agentrooms.sim.engine", "agentrooms.chain.ledger", "agentrooms.domain.money"):
+        done = subprocess.run(
+            [sys.executable, "-O", "-c", f"import {module}"], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 1
+        assert "AgentroomsError: python -O" in done.stderr.splitlines()[-1]
 
 
 def test_an_unexpected_fault_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -11,8 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentrooms.consensus.certificate import check_certificate
-from agentrooms.consensus.votes import cast, is_valid
-from agentrooms.domain.deal import ANNEX_REASONS_MAX, Decision, Terms, Vote
+from agentrooms.consensus.judgement import REASONS
+from agentrooms.consensus.votes import DOMAIN, cast, is_valid, statement_of
+from agentrooms.domain.canonical import canonical
+from agentrooms.domain.deal import ANNEX_REASONS_MAX, Annex, Decision, Terms, Vote
+from agentrooms.domain.keys import sign
 from agentrooms.domain.verifier_set import QUORUM, VERIFIERS, VerifierSet
 from tests.domain import samples
 from tests.domain.samples import NAMES, SET, TERMS, vote
@@ -24,7 +28,7 @@ replace = msgspec.structs.replace
 def test_five_of_seven_decide_and_a_missing_vote_counts_as_no(answers: list[str]) -> None:
     """Whoever answers what, a decision stands exactly with its quorum of the whole set."""
     given_ = zip(NAMES, answers, strict=True)
-    votes = [vote(n, TERMS, () if a == "approve" else ("x",)) for n, a in given_ if a != "missing"]
+    votes = [vote(n, TERMS, () if a == "approve" else ("self_trade",)) for n, a in given_ if a != "missing"]
     for decision in Decision:
         proved = check_certificate(votes, decision, TERMS, SET) is None
         assert proved == (answers.count(str(decision)) >= QUORUM)
@@ -147,9 +151,40 @@ def test_equal_decisions_sign_the_same_statement_whatever_each_saw() -> None:
     votes = [cast(key, NAMES[0], TERMS, (), block=b, at_ms=b) for b in (1, 2)]
     assert votes[0].signature == votes[1].signature
     assert votes[0].annex != votes[1].annex
-    many = cast(key, NAMES[0], TERMS, tuple(f"reason_{n}" for n in range(20)), block=1, at_ms=1)
+    many = cast(key, NAMES[0], TERMS, tuple(sorted(REASONS)), block=1, at_ms=1)
     assert (len(many.annex.reasons), many.decision, is_valid(many, TERMS, SET)) == (
         ANNEX_REASONS_MAX,
         Decision.REJECT,
         True,
     )
+
+
+@pytest.mark.parametrize(
+    ("decision", "reasons"),
+    [
+        (Decision.APPROVE, ("balance_too_low",)),
+        (Decision.REJECT, ()),
+        (Decision.REJECT, ("e\u0301",)),
+        (Decision.REJECT, ("no such reason",)),
+        (Decision.REJECT, ("balance_too_low", "balance_too_low")),
+        (Decision.REJECT, ("self_trade", "balance_too_low")),
+        (Decision.REJECT, tuple(sorted(REASONS))[: ANNEX_REASONS_MAX + 1]),
+        (Decision.REJECT, ("x" * 10_000,)),
+    ],
+    ids=["for an approval", "none", "not NFC", "unknown", "twice", "unsorted", "too many", "endless"],
+)
+def test_a_hostile_members_reasons_make_its_vote_invalid_and_nothing_else(
+    decision: Decision, reasons: tuple[str, ...]
+) -> None:
+    """However well signed; it is silence, and no exception."""
+    key, statement = samples.verifier_key(NAMES[0]), statement_of(TERMS, decision)
+    seen = [f"{DOMAIN}/annex", NAMES[0], msgspec.to_builtins(statement), list(reasons), 3, 5]
+    line = json.dumps(seen, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    annex = Annex(5, 3, reasons, sign(key, line.encode()))
+    signed = Vote(annex, decision, sign(key, canonical(statement)), NAMES[0])
+    assert not is_valid(signed, TERMS, SET)
+
+
+def test_reasons_that_are_well_formed_do_count() -> None:
+    """Else the test above would prove nothing."""
+    assert is_valid(vote(NAMES[0], TERMS, ("balance_too_low", "self_trade")), TERMS, SET)

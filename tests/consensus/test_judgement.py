@@ -18,10 +18,13 @@ from tests.domain.samples import BUYER, SELLER, START_MS, TERMS, USDC, terms_of
 
 GOOD = Facts(
     owner=TERMS.seller_wallet,
+    traits=TERMS.item.traits,
     approved=True,
     balance_usdc_micros=TERMS.price_usdc_micros,
     allowance_usdc_micros=TERMS.price_usdc_micros,
-    used=False,
+    deal_used=False,
+    buyer_mandate_spent=False,
+    seller_mandate_spent=False,
     block=1,
     at_ms=START_MS,
 )
@@ -40,7 +43,11 @@ def test_a_good_deal_has_nothing_against_it() -> None:
         ({"approved": False}, "item_not_approved"),
         ({"balance_usdc_micros": TERMS.price_usdc_micros - 1}, "balance_too_low"),
         ({"allowance_usdc_micros": TERMS.price_usdc_micros - 1}, "allowance_too_low"),
-        ({"used": True}, "deal_already_used"),
+        ({"deal_used": True, "buyer_mandate_spent": True}, "deal_already_used"),
+        ({"buyer_mandate_spent": True}, "buyer_mandate_spent"),
+        ({"seller_mandate_spent": True}, "seller_mandate_spent"),
+        ({"traits": {**TERMS.item.traits, "grade": "rare"}}, "item_traits_differ"),
+        ({"traits": {}}, "item_traits_differ"),
         ({"at_ms": TERMS.deadline_ms + 1}, "deadline_passed"),
     ],
 )
@@ -116,10 +123,13 @@ def test_a_price_off_the_ticks_breaks_both_mandates() -> None:
     st.builds(
         Facts,
         owner=st.sampled_from([TERMS.seller_wallet, "0x1"]),
+        traits=st.sampled_from([TERMS.item.traits, {}]),
         approved=st.booleans(),
         balance_usdc_micros=st.sampled_from([0, TERMS.price_usdc_micros]),
         allowance_usdc_micros=st.sampled_from([0, TERMS.price_usdc_micros]),
-        used=st.booleans(),
+        deal_used=st.booleans(),
+        buyer_mandate_spent=st.booleans(),
+        seller_mandate_spent=st.booleans(),
         block=st.just(1),
         at_ms=st.sampled_from([START_MS, TERMS.deadline_ms, TERMS.deadline_ms + 1]),
     )
@@ -131,7 +141,10 @@ def test_reasons_add_up_and_are_sorted(facts: Facts) -> None:
         *(["item_not_approved"] if not facts.approved else []),
         *(["balance_too_low"] if facts.balance_usdc_micros == 0 else []),
         *(["allowance_too_low"] if facts.allowance_usdc_micros == 0 else []),
-        *(["deal_already_used"] if facts.used else []),
+        *(["deal_already_used"] if facts.deal_used else []),
+        *(["buyer_mandate_spent"] if facts.buyer_mandate_spent and not facts.deal_used else []),
+        *(["seller_mandate_spent"] if facts.seller_mandate_spent and not facts.deal_used else []),
+        *(["item_traits_differ"] if not facts.traits else []),
         *(["deadline_passed"] if facts.at_ms > TERMS.deadline_ms else []),
     ]
     assert judge(TERMS, BUYER, SELLER, facts) == tuple(sorted(expected))
@@ -146,6 +159,9 @@ def test_reasons_add_up_and_are_sorted(facts: Facts) -> None:
         ("allowance_too_low", ("agent_b",)),
         ("seller_mandate_invalid:signature", ("agent_s",)),
         ("buyer_mandate_invalid:mandate_expired", ("agent_b",)),
+        ("buyer_mandate_spent", ("agent_b",)),
+        ("seller_mandate_spent", ("agent_s",)),
+        ("item_traits_differ", ("agent_s",)),
         ("deadline_passed", ()),
         ("deal_already_used", ()),
         ("self_trade", ()),
@@ -163,6 +179,7 @@ def test_who_is_at_fault(reason: str, agents: tuple[str, ...]) -> None:
 def test_every_reason_of_the_table_can_be_found() -> None:
     """No fault is assigned for a reason that no judge gives."""
     facts = {"seller_does_not_own_item", "item_not_approved", "balance_too_low", "allowance_too_low"}
+    facts |= {"buyer_mandate_spent", "seller_mandate_spent", "item_traits_differ"}
     mandates = {reason.split(":")[0] for reason, _parts in MANDATE_CASES}
     assert set(AT_FAULT) == facts | mandates
     assert isinstance(TERMS, Terms)

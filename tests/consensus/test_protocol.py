@@ -28,19 +28,18 @@ def tally_of(*votes: Vote) -> Tally:
 def test_one_ask_and_two_to_the_silent_within_five_seconds() -> None:
     """All seven, then those who have not answered, three times in all; nobody is asked a fourth time."""
     tally, first = ask(Tally(TERMS, SET))
-    tally = receive(receive(tally, vote(NAMES[1])), vote(NAMES[4], TERMS, ("x",)))
+    tally = receive(receive(tally, vote(NAMES[1])), vote(NAMES[4], TERMS, ("self_trade",)))
     tally, second = ask(tally)
     tally = receive(tally, vote(NAMES[0]))
     tally, third = ask(tally)
     tally, fourth = ask(tally)
     silent = [n for n in NAMES if n not in {NAMES[1], NAMES[4]}]
     assert (first, second, third, fourth) == (list(NAMES), silent, silent[1:], [])
-    assert tally.complete
     assert ASKS_MAX * ASK_TIMEOUT_MS <= 5_000
 
 
 VOTES = st.one_of(
-    st.tuples(st.sampled_from(NAMES), st.sampled_from([(), ("x",)])).map(lambda p: vote(p[0], TERMS, p[1])),
+    st.tuples(st.sampled_from(NAMES), st.sampled_from([(), ("self_trade",)])).map(lambda p: vote(p[0], TERMS, p[1])),
     st.sampled_from([FORGED, STRANGER, vote(NAMES[2], samples.terms_of(price=61_000_000))]),
 )
 
@@ -88,20 +87,14 @@ def test_receiving_does_not_change_the_tally_given() -> None:
 
 def test_an_equivocator_is_proved_by_its_own_two_signatures() -> None:
     """The first vote counts on; the pair is the proof, kept once."""
-    yes, no = vote(NAMES[0]), vote(NAMES[0], TERMS, ("x",))
+    yes, no = vote(NAMES[0]), vote(NAMES[0], TERMS, ("self_trade",))
     tally = tally_of(yes, no, no, yes)
     assert (tally.evidence, tally.votes) == ((Equivocation(yes, no),), {NAMES[0]: yes})
 
 
-def test_a_tally_is_complete_when_all_have_answered_or_all_asks_are_made() -> None:
-    """Not before: a quorum alone does not hide a late vote."""
-    assert not tally_of(*samples.votes(6)).complete
-    assert tally_of(*samples.votes(7)).complete
-
-
 def test_a_verifier_decides_a_deal_once() -> None:
     """What it said it says again; to say something else is a defect that stops it."""
-    yes, no = vote(NAMES[0]), vote(NAMES[0], TERMS, ("x",))
+    yes, no = vote(NAMES[0]), vote(NAMES[0], TERMS, ("self_trade",))
     empty = Memory()
     memory = empty.remember(TERMS.deal, yes)
     assert (memory.recall(TERMS.deal), memory.recall("deal_other"), empty.recall(TERMS.deal)) == (yes, None, None)

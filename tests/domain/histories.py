@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import msgspec
 from hypothesis import strategies as st
 
 from agentrooms.domain import agent as agents
@@ -18,7 +19,7 @@ from agentrooms.domain.mandate import SignedMandate, mandate_hash
 from agentrooms.domain.market import fits, rests
 from agentrooms.domain.posting import Venue
 from agentrooms.domain.room import CloseReason, Room, evolve, fold
-from agentrooms.domain.terms import ActKind, LeaveReason, Mood, Role, StrategyName, Style
+from agentrooms.domain.terms import ActKind, LeaveReason, Mood, StrategyName, Style
 from agentrooms.domain.user import WalletBudgeted
 from agentrooms.errors import Rejection
 from tests.domain import samples
@@ -133,6 +134,7 @@ def _bargain(draw: st.DrawFn, room: Room, round_: int) -> tuple[str, Decide]:
     if quotes and takes:
         quote = draw(st.sampled_from(quotes))
         kind, price, refers_to, to = ActKind.ACCEPT, quote.price_usdc_micros, quote.id, quote.agent
+        token = token or _item_of(room, quote.agent)
     else:
         kind, price, refers_to, to = ActKind.OFFER, draw(st.integers(60, 100)) * samples.USDC, None, None
     act = Act(
@@ -193,27 +195,48 @@ def _act(draw: st.DrawFn, room: Room, round_: int) -> tuple[str, Decide]:
     kind = draw(st.sampled_from([ActKind.OFFER, ActKind.ACCEPT, ActKind.ACCEPT, *ActKind]))
     agent = room.agents.get(name)
     others = sorted(q.id for q in room.quotes.values() if agent is None or q.side is not agent.role)
-    quote = draw(st.sampled_from([*others, "quote_none"] if kind is not ActKind.OFFER else ["quote_none"]))
-    answered = room.quotes.get(quote)
-    price: int | None = draw(st.integers(60, 100)) * samples.USDC + draw(st.sampled_from((0, 0, 0, TICK, 1)))
-    if kind is ActKind.ACCEPT and answered is not None and draw(st.integers(0, 9)):
-        price = answered.price_usdc_micros
-    if kind not in {ActKind.OFFER, ActKind.COUNTER, ActKind.ACCEPT}:
-        price = None
-    to = draw(st.sampled_from([answered.agent if answered else None, None, *sorted(room.agents), "agent_nobody"]))
+    answered = room.quotes.get(draw(st.sampled_from([*others, "quote_none"])))
+    price = draw(st.integers(60, 100)) * samples.USDC + draw(st.sampled_from((0, 0, 0, TICK, 1)))
     token = agent.item.token_id if agent is not None and agent.item is not None else None
-    if agent is not None and agent.role is Role.BUYER:
+    if token is None:
         token = draw(st.sampled_from([None, None, *sorted(room.items), "none"]))
-    act = Act(
-        agent=name,
-        kind=kind,
-        reason=Reason("test"),
-        price_usdc_micros=price,
-        refers_to=None if quote == "quote_none" and kind is ActKind.OFFER else quote,
-        to=to,
-        token_id=token,
-    )
+    fields: dict[str, object] = {}
+    match kind:
+        case ActKind.OFFER:
+            fields = {"price_usdc_micros": price, "token_id": token}
+        case ActKind.COUNTER if answered:
+            to = {"refers_to": answered.id, "to": answered.agent}
+            fields = {"price_usdc_micros": price, "token_id": token, **to}
+        case ActKind.ACCEPT if answered:
+            item = _item_of(room, name) or _item_of(room, answered.agent)
+            to = {"refers_to": answered.id, "to": answered.agent}
+            fields = {"price_usdc_micros": answered.price_usdc_micros, "token_id": item, **to}
+        case ActKind.REJECT if answered:
+            fields = {"refers_to": answered.id, "to": answered.agent}
+        case ActKind.COMMENT:
+            fields = {"to": draw(st.sampled_from([None, *sorted(room.agents), "agent_nobody"]))}
+        case ActKind.WITHDRAW:
+            fields = {"refers_to": room.quote_of.get(name, "quote_none")}
+    fields |= draw(st.sampled_from(({}, {}, {}, *_NONSENSE)))
+    act = msgspec.convert({"agent": name, "kind": kind, "reason": {"rule": "test"}, **fields}, Act)
     return f"{kind} {name}", lambda room: clear_act(room, act, round_)
+
+
+_NONSENSE: tuple[dict[str, object], ...] = (
+    {"price_usdc_micros": None},
+    {"price_usdc_micros": 70 * samples.USDC},
+    {"refers_to": None},
+    {"refers_to": "quote_none"},
+    {"to": None},
+    {"to": "agent_b0"},
+    {"token_id": None},
+    {"token_id": "1"},
+)
+
+
+def _item_of(room: Room, agent: str) -> str | None:
+    item = room.agents[agent].item if agent in room.agents else None
+    return None if item is None else item.token_id
 
 
 def clear_act(room: Room, act: Act, round_: int) -> list[Event]:

@@ -187,6 +187,10 @@ def ledger() -> LedgerChain:
     """A ledger on which the sample deal can settle."""
     chain = LedgerChain()
     chain.fund(LedgerFunded(1_000 * USDC, 1_000 * USDC, wallet("buyer")))
-    chain.mint(LedgerMinted(approved=True, collection=COLLECTION, owner=wallet("seller"), token_id=ITEM.token_id))
+    chain.mint(
+        LedgerMinted(
+            approved=True, collection=COLLECTION, owner=wallet("seller"), token_id=ITEM.token_id, traits=ITEM.traits
+        )
+    )
     chain.register(SET)
     return chain

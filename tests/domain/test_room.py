@@ -11,6 +11,7 @@ from hypothesis import given, settings
 
 from agentrooms.domain import posting
 from agentrooms.domain.act import Act, Reason
+from agentrooms.domain.agent import AgentLeft
 from agentrooms.domain.collection import Collection
 from agentrooms.domain.deal import DealCompleted, DealFailed, DealLocked, DealState, FailReason
 from agentrooms.domain.event import Event
@@ -211,6 +212,9 @@ TAKE = Act(
     token_id="1",
 )
 
+ASKED = posting.quote_id("agent_s0", 2)
+ANSWERING: dict[str, object] = {"refers_to": ASKED, "to": "agent_s0"}
+BARE: dict[str, object] = {"price_usdc_micros": None}
 REFUSED: dict[str, dict[str, object]] = {
     "nobody": {"agent": "agent_x"},
     "no_price": {"price_usdc_micros": None},
@@ -221,12 +225,26 @@ REFUSED: dict[str, dict[str, object]] = {
     "unknown_item": {"token_id": "99"},
     "to_nobody": {"to": "agent_x"},
     "to_itself": {"to": "agent_b0"},
-    "counter_to_nothing": {"kind": ActKind.COUNTER, "refers_to": "quote_none"},
+    "counter_to_nothing": {**ANSWERING, "kind": ActKind.COUNTER, "refers_to": "quote_none"},
     "counter_to_none": {"kind": ActKind.COUNTER},
-    "accept_of_nothing": {"kind": ActKind.ACCEPT, "refers_to": "quote_none"},
-    "reject_of_nothing": {"kind": ActKind.REJECT, "refers_to": "quote_none"},
-    "nothing_to_withdraw": {"kind": ActKind.WITHDRAW},
-    "leave_addressed_to_nobody": {"kind": ActKind.LEAVE, "to": "agent_x"},
+    "accept_of_nothing": {**ANSWERING, "kind": ActKind.ACCEPT, "refers_to": "quote_none", "token_id": "1"},
+    "reject_of_nothing": {**ANSWERING, **BARE, "kind": ActKind.REJECT, "refers_to": "quote_none"},
+    "nothing_to_withdraw": {**BARE, "kind": ActKind.WITHDRAW},
+    "leave_addressed_to_nobody": {**BARE, "kind": ActKind.LEAVE, "to": "agent_x"},
+    "an_offer_that_answers": {"refers_to": ASKED},
+    "an_offer_to_somebody": {"to": "agent_s0"},
+    "a_comment_with_a_price": {"kind": ActKind.COMMENT},
+    "a_comment_that_answers": {**BARE, "kind": ActKind.COMMENT, "refers_to": ASKED},
+    "a_comment_on_an_item": {**BARE, "kind": ActKind.COMMENT, "token_id": "1"},
+    "a_reject_with_a_price_of_zero": {**ANSWERING, "kind": ActKind.REJECT, "price_usdc_micros": 0},
+    "a_reject_with_an_item": {**ANSWERING, **BARE, "kind": ActKind.REJECT, "token_id": "1"},
+    "a_reject_to_nobody": {**BARE, "kind": ActKind.REJECT, "refers_to": ASKED},
+    "a_reject_to_another": {**ANSWERING, **BARE, "kind": ActKind.REJECT, "to": "agent_b1"},
+    "a_counter_to_another": {**ANSWERING, "kind": ActKind.COUNTER, "to": "agent_b1"},
+    "a_counter_without_a_price": {**ANSWERING, **BARE, "kind": ActKind.COUNTER},
+    "a_withdrawal_with_a_price": {"kind": ActKind.WITHDRAW, "refers_to": ASKED},
+    "a_withdrawal_of_anothers_quote": {**BARE, "kind": ActKind.WITHDRAW, "refers_to": ASKED},
+    "a_leave_with_a_price": {"kind": ActKind.LEAVE},
 }
 
 
@@ -237,6 +255,34 @@ def test_an_act_that_does_not_hold_is_refused(name: str) -> None:
     assert len(clear_act(room, BID, 3)) == 1
     with pytest.raises(ActRefused):
         clear_act(room, msgspec.structs.replace(BID, **REFUSED[name]), 3)
+
+
+@pytest.mark.parametrize("kind", ActKind)
+def test_each_kind_of_act_holds_with_its_own_fields(kind: ActKind) -> None:
+    """So it is the one wrong field that is refused above."""
+    room = fold(trading_room(), clear_act(trading_room(), BID, 3))
+    own = posting.quote_id("agent_b0", 3)
+    fields: dict[ActKind, dict[str, object]] = {
+        ActKind.OFFER: {},
+        ActKind.COUNTER: ANSWERING,
+        ActKind.ACCEPT: {**ANSWERING, "price_usdc_micros": 90 * samples.USDC, "token_id": "1"},
+        ActKind.REJECT: {**ANSWERING, **BARE},
+        ActKind.COMMENT: {**BARE, "to": "agent_s0"},
+        ActKind.WITHDRAW: {**BARE, "refers_to": own},
+        ActKind.LEAVE: BARE,
+    }
+    posted = clear_act(room, msgspec.structs.replace(BID, kind=kind, **fields[kind]), 4)[0]
+    assert isinstance(posted, ActPosted)
+    assert posted.act is kind
+
+
+def test_a_leave_is_the_one_act_of_its_round() -> None:
+    """Who has spoken in a round leaves in a later one."""
+    room = fold(trading_room(), clear_act(trading_room(), BID, 3))
+    leave = msgspec.structs.replace(BID, kind=ActKind.LEAVE, price_usdc_micros=None)
+    with pytest.raises(ActRefused, match="has acted in round 3"):
+        clear_act(room, leave, 3)
+    assert len(clear_act(room, leave, 4)) == 2
 
 
 def test_an_accept_locks_the_deal_at_the_quoted_price() -> None:
@@ -260,6 +306,9 @@ def test_an_accept_locks_the_deal_at_the_quoted_price() -> None:
         {"price_usdc_micros": 89 * samples.USDC},
         {"agent": "agent_b1"},  # wants rare items only
         {"refers_to": posting.quote_id("agent_s0", 1)},
+        {"token_id": "2"},
+        {"token_id": None},
+        {"to": "agent_b1"},
     ],
 )
 def test_an_accept_of_another_price_item_or_quote_is_refused(changes: dict[str, object]) -> None:
@@ -274,7 +323,7 @@ def test_a_locked_agent_cannot_act_and_has_no_quote() -> None:
     room = fold(room, clear_act(room, BID, 3))
     room = fold(room, clear_act(room, TAKE, 4))
     assert (room.quotes, room.quote_of, room.leaders) == ({}, {}, {})
-    for act in (BID, ASK, msgspec.structs.replace(BID, kind=ActKind.LEAVE)):
+    for act in (BID, ASK, msgspec.structs.replace(BID, kind=ActKind.LEAVE, price_usdc_micros=None)):
         with pytest.raises(ActRefused):
             clear_act(room, act, 5)
 
@@ -308,6 +357,17 @@ def test_an_agent_keeps_to_the_message_rate() -> None:
         except ActRefused:
             pass
     assert spoken == [*range(3, 13), *range(63, 73)]
+
+
+def test_a_mandate_is_for_one_agent_of_the_room() -> None:
+    """Also when the first has left: its mandate may have had its fill."""
+    room = trading_room()
+    second = samples.spawned("agent_b7", MANDATES["agent_b0"])
+    gone = fold(room, [AgentLeft("agent_b0", LeaveReason.USER_REMOVED, 3)])
+    for held in (room, gone):
+        with pytest.raises(Rejection, match="is that of agent agent_b0"):
+            posting.spawn(held, second)
+    assert posting.spawn(room, samples.spawned("agent_b7", samples.buyer_mandate("b0", counter=1))) != []
 
 
 def test_a_state_word_beyond_the_list_would_be_noticed() -> None:

@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agentrooms.domain import agent, collection, deal, locks, posting, swarm, user, verifier_set
+from agentrooms.domain.assets import Item, WantKind, Wants
 from agentrooms.domain.deal import Deal, DealState, Decision, FailReason, LateVerdict, Receipt
 from agentrooms.domain.locks import LockRefused, Locks
 from agentrooms.domain.terms import AgentStatus, LeaveReason, StrategyName, Style
@@ -218,17 +220,38 @@ def test_an_agent_is_active_from_its_first_word_and_negotiating_from_its_first_p
         {"item": samples.ITEM},
         {"wants": None},
         {"role": "seller"},
+        {"name": " Mira"},
+        {"name": "Mira\n"},
+        {"name": "Zoe\u0308"},
+        {"name": "\u202eariM"},
+        {"name": "Mi\u200bra"},
+        {"name": "Mi\u2028ra"},
+        {"name": "Mi\ufeffra"},
+        {"avatar": "\u2066a"},
+        {"owner": "0x\u0000"},
+        {"agent": "agent_\u00adb"},
+        {"wants": Wants(WantKind.ITEMS)},
+        {"wants": Wants(WantKind.TRAITS)},
+        {"wants": Wants(WantKind.ITEMS, ("1 ",))},
+        {"wants": Wants(WantKind.TRAITS, traits={"gra\u200bde": "rare"})},
+        {"wants": Wants(WantKind.TRAITS, traits={"grade": "\u202erare"})},
+        {"role": "seller", "wants": None, "item": Item("1", "Punk\t", {})},
+        {"role": "seller", "wants": None, "item": Item("\u200e1", "Punk", {})},
+        {"role": "seller", "wants": None, "item": Item("1", "Punk", {"grade": "e\u0301"})},
     ],
 )
 def test_a_spawn_that_does_not_fit_is_refused(changes: dict[str, Any]) -> None:
     """Each rule alone."""
-    import msgspec
-
     event = samples.spawned("agent_b", samples.BUYER)
     agent.check_spawn(event)
     fields = {**msgspec.to_builtins(event), **{k: msgspec.to_builtins(v) for k, v in changes.items()}}
     with pytest.raises(Rejection):
         agent.check_spawn(msgspec.convert(fields, agent.AgentSpawned))
+
+
+@pytest.mark.parametrize("avatar", ["🦊", "❤️‍🔥", "👩🏽‍💻", "🏳️‍🌈"])  # joiners, variation selectors, skin tones
+def test_an_emoji_of_several_parts_is_an_avatar(avatar: str) -> None:
+    agent.check_spawn(msgspec.structs.replace(samples.spawned("agent_b", samples.BUYER), avatar=avatar))
 
 
 # --- Deal -----------------------------------------------------------------------------------------------
@@ -317,7 +340,8 @@ def test_an_approved_deal_still_ends_by_expiry_on_chain() -> None:
 # --- Locks ----------------------------------------------------------------------------------------------
 
 OTHER_ITEM = samples.seller_mandate("other", item=samples.item(2))
-OTHER = samples.terms_of(seller=OTHER_ITEM, agents=("agent_b2", "agent_s2"), room="room_2")
+SECOND = samples.buyer_mandate(counter=1)  # the same wallet's next mandate
+OTHER = samples.terms_of(buyer=SECOND, seller=OTHER_ITEM, agents=("agent_b2", "agent_s2"), room="room_2")
 
 
 def held(*events: Any, budget: int = 200) -> Locks:
@@ -330,13 +354,24 @@ def test_the_first_lock_wins() -> None:
     elsewhere = samples.buyer_mandate("elsewhere")
     again = {
         "item 1 is locked": samples.terms_of(buyer=elsewhere, agents=("agent_b2", "agent_s2"), room="room_2"),
-        "agent agent_b is locked": samples.terms_of(seller=OTHER_ITEM, agents=("agent_b", "agent_s2")),
+        "agent agent_b is locked": samples.terms_of(buyer=SECOND, seller=OTHER_ITEM, agents=("agent_b", "agent_s2")),
+        "mandate .* is locked": samples.terms_of(seller=OTHER_ITEM, agents=("agent_b2", "agent_s2")),
         "agent agent_s is locked": samples.terms_of(buyer=elsewhere, seller=OTHER_ITEM, agents=("agent_b2", "agent_s")),
     }
     for message, terms in again.items():
         with pytest.raises(LockRefused, match=message):
             locks.check_lock(live, terms)
     locks.check_lock(live, OTHER)
+
+
+def test_a_mandate_has_one_fill() -> None:
+    """Once its deal is completed it locks nothing more, whatever budget is left; a failed deal spends nothing."""
+    lock = posting.lock(samples.TERMS, 5)
+    again = samples.terms_of(seller=OTHER_ITEM, agents=("agent_b2", "agent_s2"), round_=30)
+    with pytest.raises(LockRefused, match="one fill"):
+        locks.check_lock(held(lock, deal.DealCompleted(samples.TERMS.deal, receipt(), 9), budget=999), again)
+    failed = deal.DealFailed((), samples.TERMS.deal, "", FailReason.EXPIRED, 9)
+    locks.check_lock(held(lock, failed, budget=999), again)
 
 
 def test_a_wallet_locks_no_more_than_its_budget() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 from typing import Any
 
@@ -13,10 +14,19 @@ from hypothesis import strategies as st
 
 from agentrooms.domain import money
 from agentrooms.domain.assets import Item, WantKind, Wants
-from agentrooms.domain.canonical import canonical, digest, normalise
+from agentrooms.domain.canonical import canonical, digest, is_normal, normalise
 from agentrooms.domain.ids import derive_id, draw, draw_below, picker, seed_bytes
 from agentrooms.domain.keys import derive_key, public_hex, sign, verify, wallet_address
-from agentrooms.domain.mandate import breach, check_mandate, is_signed, mandate_hash
+from agentrooms.domain.mandate import (
+    SALT_HEX_DIGITS,
+    WANTED_ITEMS_MAX,
+    WANTED_TRAITS_MAX,
+    breach,
+    broken_rule,
+    check_mandate,
+    is_signed,
+    mandate_hash,
+)
 from agentrooms.domain.record import MESSAGES_A_MINUTE, Record, may_speak
 from agentrooms.errors import InvalidInput
 from tests.domain import samples
@@ -201,13 +211,29 @@ def test_a_text_that_is_not_in_normal_form_is_refused_wherever_it_stands(text: s
             assert composed
 
 
-@given(st.text(st.sampled_from("eaé \u0301\u0300\x00\x1f\n\t\u200b\ud800\u212bA\u030a한ᄒ\u1161\u11ab")))
+@given(
+    st.text(
+        st.sampled_from(
+            "eaé \u0301\u0300\x00\x1f\n\t\u200b\u200d\u202e\u2028\ufe0f❤\ud800\u212bA\u030a한ᄒ\u1161\u11ab"
+        )
+    )
+)
 def test_a_normalised_text_is_always_canonical(text: str) -> None:
     """Every text from outside can be stored after `normalise`, which changes nothing the second time."""
     clean = normalise(text)
     assert normalise(clean) == clean
     assert msgspec.json.decode(canonical(clean)) == clean
-    assert not any(unicodedata.category(c) in {"Cc", "Cs"} for c in clean)
+    assert not any(unicodedata.category(c) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for c in clean if c != "\u200d")
+    assert is_normal(clean)
+    assert is_normal(text) == (text == clean)
+
+
+@pytest.mark.parametrize(
+    "unseen", ["\u202e", "\u2066", "\u200b", "\u200f", "\ufeff", "\u00ad", "\u2028", "\x7f", "\U000e0041"]
+)
+def test_what_cannot_be_seen_goes(unseen: str) -> None:
+    """Two names that look alike are one name; emoji keep what joins and colours them."""
+    assert normalise(f"Mi{unseen}ra ❤️‍🔥") == "Mira ❤️‍🔥"
 
 
 def test_hashes_of_two_purposes_never_meet() -> None:
@@ -313,6 +339,19 @@ def test_a_price_within_both_mandates_breaks_neither(price: int, at_ms: int) -> 
         (BUYER, {"fills": 2}),
         (BUYER, {"fills": 0}),
         (BUYER, {"salt": "a" * 63}),
+        (BUYER, {"salt": "A" * 64}),
+        (BUYER, {"salt": "g" * 64}),
+        (BUYER, {"salt": "٣" * 64}),
+        (BUYER, {"salt": "a" * 64 + "\n"}),
+        (BUYER, {"wants": Wants(WantKind.ITEMS)}),
+        (BUYER, {"wants": Wants(WantKind.TRAITS)}),
+        (BUYER, {"wants": Wants(WantKind.TRAITS, traits={"grade": "ra\u202ere"})}),
+        (BUYER, {"principal": "0x\n"}),
+        (BUYER, {"collection": "0x\u200b"}),
+        (BUYER, {"session_key": "e\u0301"}),
+        (SELLER, {"item": Item("1", "Punk\u2066", {})}),
+        (SELLER, {"item": Item("1", "Punk", {" grade": "rare"})}),
+        (SELLER, {"reservation_usdc_micros": 60 * USDC + 1}),
         (SELLER, {"item": None}),
         (SELLER, {"wants": Wants()}),
         (SELLER, {"maximum_usdc_micros": None}),
@@ -321,10 +360,22 @@ def test_a_price_within_both_mandates_breaks_neither(price: int, at_ms: int) -> 
     ],
 )
 def test_a_mandate_that_contradicts_itself_is_refused(signed: Any, changes: dict[str, Any]) -> None:
-    """Each rule alone."""
+    """Each rule alone; what is told to all about it has no number of the mandate."""
     check_mandate(signed.mandate)
+    assert broken_rule(signed.mandate) is None
+    broken = msgspec.structs.replace(signed.mandate, **changes)
     with pytest.raises(InvalidInput):
-        check_mandate(msgspec.structs.replace(signed.mandate, **changes))
+        check_mandate(broken)
+    rule = broken_rule(broken)
+    assert rule is not None
+    bounds = {str(SALT_HEX_DIGITS), str(WANTED_ITEMS_MAX), str(WANTED_TRAITS_MAX)}
+    assert set(re.findall(r"\d+", rule)) <= bounds
+
+
+def test_a_principal_is_told_its_own_prices() -> None:
+    """It must see which number to correct."""
+    with pytest.raises(InvalidInput, match=r"start 101\.00, limit 100\.00, maximum none"):
+        check_mandate(msgspec.structs.replace(BUYER.mandate, start_usdc_micros=101 * USDC))
 
 
 def test_a_mandate_hash_is_salted_and_covers_every_field() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -29,8 +30,9 @@ from agentrooms.domain.deal import (
     Terms,
 )
 from agentrooms.domain.event import Event
+from agentrooms.domain.mandate import SignedMandate
 from agentrooms.errors import Rejection
-from agentrooms.events.journal import Journal, locks_of
+from agentrooms.events.journal import Entry, Journal, locks_of
 from agentrooms.events.memory import MemoryEventStore
 from agentrooms.events.record import decode_line
 from agentrooms.events.store import Conflict, EventStore, Query, QueryItem
@@ -45,6 +47,16 @@ WRITERS = 2 * len(ROOMS)  # two a room: the live one and one that does not know 
 BUYERS = {name: samples.buyer_mandate(name) for name in ("w1", "w2")}
 SELLERS = {f"s{n}": samples.seller_mandate(f"s{n}", item=samples.item(n)) for n in (1, 2)}
 RECEIPT = Receipt(1, "h", 1, "", succeeded=True, tx_hash="0x1")
+
+
+@cache
+def buyer_mandate(name: str, counter: int) -> SignedMandate:
+    return samples.buyer_mandate(name, counter=counter)
+
+
+@cache
+def seller_mandate(name: str, counter: int) -> SignedMandate:
+    return samples.seller_mandate(name, item=SELLERS[name].mandate.item, counter=counter)
 
 
 @dataclass(frozen=True)
@@ -63,11 +75,11 @@ class Order:
         return f"round:{self.room}:{self.round}"
 
     def terms(self) -> Terms:
-        """The deal's terms. Agents live in one room, their wallets and items in all."""
+        """The deal's terms: a fresh mandate each time; the agents' wallets and items are those of all rooms."""
         agents = (f"{self.room}/{self.buyer}", f"{self.room}/{self.seller}")
         return samples.terms_of(
-            BUYERS[self.buyer],
-            SELLERS[self.seller],
+            buyer_mandate(self.buyer, self.round),
+            seller_mandate(self.seller, self.round),
             price=self.price * USDC,
             room=self.room,
             agents=agents,
@@ -219,7 +231,7 @@ class Rooms(RuleBasedStateMachine):
         plan, writer.plan = writer.plan, None
         if plan is None:
             return
-        outcome = writer.journal.append(plan.events, at_ms=1, cmd=plan.cmd, unless=plan.unless)
+        outcome = writer.journal.append([Entry(*e) for e in plan.events], at_ms=1, cmd=plan.cmd, unless=plan.unless)
         if not isinstance(outcome, Conflict):
             writer.learn(decode_line(line).event for line in outcome)
 

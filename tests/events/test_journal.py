@@ -14,7 +14,7 @@ from agentrooms.domain.room import CloseReason, RoomClosed
 from agentrooms.domain.user import UserRegistered, WalletBudgeted
 from agentrooms.errors import Rejection
 from agentrooms.events import transact as transact_
-from agentrooms.events.journal import Head, Journal, fence, locks_of, once
+from agentrooms.events.journal import Entry, Head, Journal, fence, locks_of, once
 from agentrooms.events.record import GENESIS, PLATFORM, decode_line
 from agentrooms.events.store import Conflict, EventStore, QueryItem
 from agentrooms.events.tags import wallet_tag
@@ -36,7 +36,7 @@ def budget(amount: int) -> WalletBudgeted:
 
 
 def append(journal: Journal, *events: Event, cmd: str) -> list[bytes] | Conflict:
-    return journal.append([(event, None) for event in events], at_ms=7, cmd=cmd)
+    return journal.append([Entry(event) for event in events], at_ms=7, cmd=cmd)
 
 
 def test_a_journal_numbers_links_and_tags_what_it_appends(store: EventStore) -> None:
@@ -93,6 +93,24 @@ def test_a_command_has_one_effect(store: EventStore) -> None:
     assert (first.is_done("pay"), second.is_done("pay"), second.is_done("pay:2")) == (True, True, False)
 
 
+def test_an_entry_may_name_a_command_of_its_own(store: EventStore) -> None:
+    """Its id stands in that line and finds that event; another chain cannot have its effect again."""
+    first, second = Journal(store, "room_1"), Journal(store, "room_2")
+    second.load()
+    closed = RoomClosed(CloseReason.REQUESTED, 1)
+    entries = [Entry(closed), Entry(closed, None, "p1"), Entry(closed, None, "p1"), Entry(closed, None, "p2")]
+    lines = first.append(entries, at_ms=1, cmd="round:1")
+    assert isinstance(lines, list)
+    room = "room:room_1"
+    named = ("command:p1", room)
+    assert [decode_line(line).tags for line in lines] == [(room,), named, named, ("command:p2", room)]
+    assert [p.event.tags[-1] for p in store.read()] == ["cmd:round:1", "cmd:p1", "cmd:p1", "cmd:p2"]
+    assert [first.is_done(cmd) for cmd in ("round:1", "p1", "p2", "p3")] == [True, True, True, False]
+    again = [Entry(closed), Entry(closed, None, "p2")]
+    assert isinstance(second.append(again, at_ms=1, cmd="round:2"), Conflict)
+    assert isinstance(second.append(again[:1], at_ms=1, cmd="round:2"), list)
+
+
 def test_a_lock_conflicts_with_another_lock_of_its_item_or_wallet(store: EventStore) -> None:
     """The first lock wins; the loser's conflict says how to see it. An unrelated deal is none."""
     rooms = [Journal(store, f"room_{n}") for n in range(4)]
@@ -107,7 +125,7 @@ def test_a_lock_conflicts_with_another_lock_of_its_item_or_wallet(store: EventSt
     for room in rooms:
         room.load()
     outcomes = [
-        room.append([(lock(terms, 1), terms)], at_ms=1, cmd=f"lock:{terms.deal}", unless=locks_of(terms))
+        room.append([Entry(lock(terms, 1), terms)], at_ms=1, cmd=f"lock:{terms.deal}", unless=locks_of(terms))
         for room, terms in zip(rooms, deals, strict=True)
     ]
     assert [isinstance(outcome, Conflict) for outcome in outcomes] == [False, True, True, False]
@@ -122,7 +140,7 @@ def test_the_end_of_a_deal_and_a_new_budget_are_seen_by_the_next_lock(store: Eve
     append(platform, budget(100 * USDC), cmd="budget")
     failed = DealFailed((), TERMS.deal, "", FailReason.EXPIRED, 2)
     room.load()
-    room.append([(lock(TERMS, 1), TERMS), (failed, TERMS)], at_ms=1, cmd="round:1")
+    room.append([Entry(lock(TERMS, 1), TERMS), Entry(failed, TERMS)], at_ms=1, cmd="round:1")
     assert room.read(locks_of(TERMS)) == [budget(100 * USDC), lock(TERMS, 1), failed]
 
 

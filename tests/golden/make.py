@@ -1,12 +1,17 @@
-"""Makes the golden archives anew: `.venv/bin/python -m tests.golden.make` from the project's root.
+"""Makes golden archives: `.venv/bin/python -m tests.golden.make` from the project's root.
 
-Do so only when the runs of these seeds are meant to have changed; older archives stay, under their own names, as
-proof that the logs of former versions are still read and verified.
+They are named by the version and the format that made them. None is overwritten: those of former versions stay as
+proof that their logs are still read and verified. While a version is not released yet, `--replace NAME` makes one of
+its archives anew, when the runs of these seeds are meant to have changed.
 """
 
 from __future__ import annotations
 
+import argparse
 import shutil
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
@@ -17,8 +22,9 @@ from agentrooms.sim.engine import Engine
 from agentrooms.sim.settings import RunSettings, preset
 
 HERE = Path(__file__).parent
-SMALL = "v1-small"
-FAULTS = "v1-faults"
+PREFIX = f"{version('agentrooms')}-format{archive.FORMAT}"
+SMALL = f"{PREFIX}-small"
+FAULTS = f"{PREFIX}-faults"
 SMALL_SEED = 7
 UNDERFUNDED_PERMILLE = 300
 SEEDS_MAX = 500
@@ -43,14 +49,30 @@ def faults() -> Engine:
     raise AssertionError(f"none of {SEEDS_MAX} seeds has a failed and a completed deal")
 
 
-def main() -> None:
-    """Writes both archives in place of those that are there."""
-    for name, engine in {SMALL: run(preset("small_test", SMALL_SEED)), FAULTS: faults()}.items():
-        folder = HERE / name
-        shutil.rmtree(folder, ignore_errors=True)
-        manifest = archive.write(folder, engine)
-        print(f"{folder.name}: seed {manifest.settings.seed}, {manifest.events} events, head {manifest.head}")
+def small() -> Engine:
+    """Returns the run of the tutorial."""
+    return run(preset("small_test", SMALL_SEED))
+
+
+MAKERS: dict[str, Callable[[], Engine]] = {SMALL: small, FAULTS: faults}
+
+
+def main(arguments: Sequence[str] | None = None, here: Path = HERE) -> int:
+    """Writes what is not there yet, and what is to be replaced."""
+    parser = argparse.ArgumentParser(description="Makes the golden archives of this version.")
+    parser.add_argument("--replace", metavar="NAME", action="append", default=[], choices=list(MAKERS))
+    replace = parser.parse_args(arguments).replace
+    taken = [name for name in MAKERS if (here / name).exists() and name not in replace]
+    if taken and not replace:
+        print(f"{', '.join(taken)}: there already; --replace NAME makes one anew", file=sys.stderr)
+        return 1
+    for name in (name for name in MAKERS if name not in taken):
+        engine = MAKERS[name]()
+        shutil.rmtree(here / name, ignore_errors=True)
+        manifest = archive.write(here / name, engine)
+        print(f"{name}: seed {manifest.settings.seed}, {manifest.events} events, head {manifest.head}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -7,7 +7,8 @@ from functools import partial
 
 import pytest
 
-from agentrooms.domain.strategies.curves import PERMILLE, boulware, conceder, ramp
+from agentrooms.domain.market import PERMILLE
+from agentrooms.domain.strategies.curves import boulware, conceder, ramp
 
 CURVES: dict[str, Callable[[int], int]] = {
     "boulware_beta_0.2": partial(boulware, power=5),

@@ -6,7 +6,8 @@ out (Boulware); at 1 it is linear; above 1 it yields early (conceder). In intege
 
 from __future__ import annotations
 
-PERMILLE = 1000
+from agentrooms.domain.market import PERMILLE
+
 CUBE = 3
 
 

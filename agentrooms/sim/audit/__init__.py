@@ -17,6 +17,7 @@ from agentrooms.sim.audit.locks import Locks
 from agentrooms.sim.audit.report import Check, Progress, Report, guarded, not_run
 from agentrooms.sim.audit.settlement import check_settlement
 from agentrooms.sim.audit.source import Log, Source
+from agentrooms.sim.audit.tables import check_tables
 from agentrooms.sim.audit.walk import Rule, skipped, walk
 
 __all__ = ["Check", "Progress", "Report", "audit"]
@@ -62,13 +63,15 @@ def _meaning(source: Source, unchecked: list[str], tell: Progress) -> list[Check
     log, total = source.log, len(source.log.lines)
     why = _unreadable(log)
     if why:
-        return [*skipped(RULES, why), not_run("settlement", why), not_run("fold", why)]
+        return [*skipped(RULES, why), *(not_run(name, why) for name in ("settlement", "fold", "tables"))]
     checks = walk(log, [rule(source) for rule in RULES], tell)
     tell("settlement", 0, total)
     checks.append(guarded("settlement", lambda: check_settlement(log, source.vault, unchecked)))
     tell("fold", 0, total)
     checks.append(guarded("fold", lambda: check_fold(log)))
-    tell("fold", total, total)
+    tell("tables", 0, total)
+    checks.append(guarded("tables", lambda: check_tables(log)))
+    tell("tables", total, total)
     return checks
 
 

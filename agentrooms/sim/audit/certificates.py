@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import ClassVar
 
+from agentrooms.consensus.judgement import REASONS
 from agentrooms.domain.canonical import canonical, digest
 from agentrooms.domain.deal import DealCertified, DealFailed, DealLocked, Decision, FailReason, Terms, Vote
 from agentrooms.domain.keys import verify
@@ -13,6 +14,7 @@ from agentrooms.sim.audit.source import Source
 from agentrooms.sim.audit.walk import Handler, Line, Rule
 
 VERIFIERS, QUORUM, BLAMED_BY = 7, 5, 3
+REASONS_MAX = 8
 
 
 class Certificates(Rule):
@@ -68,7 +70,7 @@ class Certificates(Rule):
         keys = {v.id: v.public_key for v in members.verifiers}
         for vote in event.votes:
             self.found.count += 1
-            wrong = _wrong_vote(vote, terms, keys)
+            wrong = _wrong_vote(vote, terms, keys) or _wrong_look(vote, line.recorded.at_ms)
             if wrong:
                 self.found.wrong(line.number, f"the vote of {vote.verifier} on deal {event.deal}: {wrong}")
         agreeing = {vote.verifier for vote in event.votes if vote.decision is event.decision}
@@ -113,5 +115,15 @@ def _wrong_vote(vote: Vote, terms: Terms, keys: dict[str, str]) -> str:
     annex = vote.annex
     if (vote.decision is Decision.REJECT) is not bool(annex.reasons):
         return f"it says {vote.decision} with reasons {list(annex.reasons)}"
+    if list(annex.reasons) != sorted(set(annex.reasons)) or len(annex.reasons) > REASONS_MAX:
+        return f"its reasons are not sorted, repeated, or more than {REASONS_MAX}: {list(annex.reasons)}"
+    if not REASONS.issuperset(annex.reasons):
+        return f"a reason is no word of verifiers: {', '.join(sorted(set(annex.reasons) - REASONS))!a}"
     seen = ["agentrooms/vote/v1/annex", vote.verifier, statement, list(annex.reasons), annex.block, annex.at_ms]
     return "" if verify(key, canonical(seen), annex.signature) else "its annex is not as it was signed"
+
+
+def _wrong_look(vote: Vote, certified_ms: int) -> str:
+    """Checks that a verifier did not look at the chain after the round whose certificate holds its vote."""
+    late = vote.annex.at_ms > certified_ms
+    return f"it saw the chain at {vote.annex.at_ms} ms, the certificate is of {certified_ms} ms" if late else ""

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from agentrooms.domain.room import RoomOpened
 from agentrooms.events.record import PLATFORM
-from agentrooms.sim.audit.source import Source
+from agentrooms.sim.audit.source import Source, command_of
 from agentrooms.sim.audit.walk import EVERY, Handler, Line, Rule
 
 
@@ -19,6 +19,7 @@ class Commands(Rule):
     def __init__(self, source: Source) -> None:
         super().__init__(source)
         self._first: dict[str, int] = {}
+        self._of_command: dict[str, tuple[int, tuple[str, str]]] = {}
         self._current = ("", "")
         self._round = 0
         self._due_ms = 0
@@ -50,6 +51,7 @@ class Commands(Rule):
         recorded = line.recorded
         if (recorded.chain, recorded.cmd) != self._current:
             self._begins(line)
+        self._once(line)
         if recorded.chain == PLATFORM:
             if recorded.at_ms < self._platform_ms:
                 self.found.wrong(line.number, f"time goes back from {self._platform_ms} to {recorded.at_ms}")
@@ -60,6 +62,14 @@ class Commands(Rule):
         said = getattr(recorded.event, "round", self._round)
         if said != self._round:
             self.found.wrong(line.number, f"the event says round {said}, its command is {recorded.cmd}")
+
+    def _once(self, line: Line) -> None:
+        """Checks that what a person's command caused stands in one append only."""
+        command = command_of(line.recorded)
+        if command:
+            place = self._of_command.setdefault(command, (line.number, self._current))
+            if place[1] != self._current:
+                self.found.wrong(line.number, f"command {command} had its effect at line {place[0]} already")
 
     def _begins(self, line: Line) -> None:
         """Checks a command when its first line comes: it is new, and in a room the opening or a round that grows."""

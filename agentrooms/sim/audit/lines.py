@@ -12,7 +12,7 @@ from agentrooms.events.catalogue import BY_NAME
 from agentrooms.events.record import Recorded, encode_line
 from agentrooms.events.tags import tags_of
 from agentrooms.sim.audit.report import Check, Findings
-from agentrooms.sim.audit.source import UNREADABLE, Log, fields_of
+from agentrooms.sim.audit.source import UNREADABLE, Log, command_of, fields_of
 
 _ENCODER = msgspec.json.Encoder(order="sorted")
 
@@ -76,7 +76,8 @@ def _wrong_tags(recorded: Recorded, deals: dict[str, Terms]) -> str:
     event = recorded.event
     if isinstance(event, DealLocked):
         deals[event.terms.deal] = event.terms
-    due = tags_of(event, recorded.chain, deals.get(getattr(event, "deal", "")))
+    command = command_of(recorded)
+    due = tags_of(event, recorded.chain, deals.get(getattr(event, "deal", "")), command)
     if recorded.tags == due:
         return ""
     return f"the tags are {', '.join(recorded.tags) or 'none'}; the event is about {', '.join(due)}"

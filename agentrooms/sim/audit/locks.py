@@ -53,6 +53,7 @@ class Locks(Rule):
         self._live: dict[str, Terms] = {}
         self._budgets: dict[str, int] = {}
         self._spent: dict[str, int] = {}
+        self._fills: dict[str, str] = {}
         self._accepts: dict[str, Line] = {}
 
     def handlers(self) -> dict[str, Handler]:
@@ -105,7 +106,9 @@ class Locks(Rule):
 
     def _shared(self, terms: Terms) -> list[str]:
         """Returns what the lock shares with a live one, or overdraws."""
-        wrongs, reserved = [], 0
+        mandates = {terms.buyer_mandate, terms.seller_mandate}
+        wrongs = [f"mandate {m} was filled by deal {self._fills[m]}" for m in sorted(mandates & self._fills.keys())]
+        reserved = 0
         for other in self._live.values():
             reserved += other.price_usdc_micros if other.buyer_wallet == terms.buyer_wallet else 0
             if (other.collection, other.item.token_id) == (terms.collection, terms.item.token_id):
@@ -113,6 +116,10 @@ class Locks(Rule):
             wrongs += [
                 f"agent {agent} is locked by deal {other.deal} already"
                 for agent in sorted({other.buyer, other.seller} & {terms.buyer, terms.seller})
+            ]
+            wrongs += [
+                f"mandate {mandate} is locked by deal {other.deal} already"
+                for mandate in sorted({other.buyer_mandate, other.seller_mandate} & mandates)
             ]
         free = self._budgets.get(terms.buyer_wallet, 0) - self._spent.get(terms.buyer_wallet, 0) - reserved
         if terms.price_usdc_micros > free:
@@ -191,6 +198,7 @@ class Locks(Rule):
                 line.number, f"transaction {receipt.tx_hash} {what}, submitted was {course.tx_hash or 'none'}"
             )
         wallet = course.terms.buyer_wallet
+        self._fills |= dict.fromkeys((course.terms.buyer_mandate, course.terms.seller_mandate), event.deal)
         self._spent[wallet] = self._spent.get(wallet, 0) + course.terms.price_usdc_micros
         self._end(line, course)
 

@@ -6,42 +6,53 @@ from importlib.metadata import version
 from typing import Any
 
 from agentrooms.actors.messages import Committed
+from agentrooms.errors import InvalidInput
 from agentrooms.sim import forks
 from agentrooms.sim.archive import Manifest
 from agentrooms.sim.audit.report import Check, Progress, not_run
 from agentrooms.sim.audit.source import Log, fields_of
 from agentrooms.sim.forks import Difference
-from agentrooms.sim.settings import SIDE_MAX
+from agentrooms.sim.settings import check, rounds_max
 
 SHOWN = 4  # fields of a differing line
 VALUE_CHARACTERS = 60
+EVENTS_MORE, ROUNDS_MORE = 1_000, 100  # a run of a damaged log's settings may be twice as long, and so much more
 NAME = "re_execution"
 
 
 class _TooLong(Exception):
-    """The run makes far more events than the log has."""
+    """The run is far longer than the log."""
 
 
 def check_rerun(log: Log, manifest: Manifest | None, progress: Progress) -> Check:
     """Runs the manifest's settings again and compares every line."""
     if manifest is None:
         return not_run(NAME, "without a manifest there are no settings to run")
-    settings, total = manifest.settings, len(log.lines)
-    if not (0 < settings.buyers <= SIDE_MAX and 0 < settings.sellers <= SIDE_MAX and settings.round_ms > 0):
-        return not_run(NAME, f"no run has {settings.buyers} buyers and {settings.sellers} sellers")
-    done = 0
+    total, done = len(log.lines), 0
+    spanned = max((recorded.at_ms for _number, recorded in log.events), default=0) - manifest.settings.started_at_ms
+    try:
+        check(manifest.settings)
+        rounds = min(2 * max(0, spanned) // manifest.settings.round_ms + ROUNDS_MORE, rounds_max(manifest.settings))
+    except InvalidInput as error:
+        return not_run(NAME, str(error))
 
     def watch(committed: Committed) -> None:
         nonlocal done
         done += len(committed.events)
-        if done > 2 * total + 1_000:
-            raise _TooLong
+        if done > 2 * total + EVENTS_MORE:
+            raise _TooLong(f"{done} events, the log has {total}")
         progress(NAME, min(done, total), total)
 
+    def tick(round_: int) -> None:
+        if round_ > rounds:
+            raise _TooLong(f"round {rounds}, the log ends far before")
+
     try:
-        recomputed = forks.reexecute(manifest, watch)
-    except _TooLong:
-        return Check(NAME, False, total, "", f"the run goes on beyond {done} events, the log has {total}")
+        recomputed = forks.reexecute(manifest, watch, tick)
+    except _TooLong as error:
+        return Check(NAME, False, total, "", f"the run goes on beyond {error}")
+    except InvalidInput as error:
+        return not_run(NAME, str(error))
     difference = forks.first_difference(log.lines, recomputed)
     if difference is None:
         return Check(NAME, True, total, "", f"all {total} lines come out again to the byte")

@@ -80,6 +80,7 @@ class Replay:
                 self._locked.setdefault(event.terms.deal, event)
             case DealCertified():
                 self._certified[event.deal] = (at_ms, event)
+                self._check_blocks(number, event)
             case EscrowSubmitted():
                 self._submit(number, event)
             case DealCompleted():
@@ -94,6 +95,14 @@ class Replay:
             return
         self._chain.mint(event)
         self.books.owners[key] = event.owner
+
+    def _check_blocks(self, number: int, event: DealCertified) -> None:
+        """No verifier can have seen a block that the ledger had not made when its vote was counted."""
+        for vote in event.votes:
+            seen, made = vote.annex.block, self._chain.block
+            self.found.expect(
+                0 <= seen <= made, number, f"{vote.verifier} saw block {seen}, the ledger had made {made} by then"
+            )
 
     def _submit(self, number: int, event: EscrowSubmitted) -> None:
         self.found.count += 1

@@ -13,12 +13,14 @@ from agentrooms.domain.canonical import canonical
 from agentrooms.domain.mandate import SignedMandate
 from agentrooms.errors import AgentroomsError
 from agentrooms.events.record import Recorded, decode_line
+from agentrooms.events.tags import command_tag
 from agentrooms.sim.archive import EVENTS, MANIFEST, VAULT, Manifest, NotAnArchive, read_manifest
 from agentrooms.sim.audit.report import Progress
 
 STEP = 10_000  # events between two reports of progress
 UNREADABLE = (AgentroomsError, ValueError, RecursionError, OverflowError)
 
+_COMMAND = command_tag("")
 _MANDATE = msgspec.json.Decoder(SignedMandate)
 
 
@@ -120,3 +122,8 @@ def fields_of(line: bytes) -> dict[str, Any]:
     except UNREADABLE:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def command_of(recorded: Recorded) -> str:
+    """Returns the id of the person's command that an event's tags name, "" for none."""
+    return next((tag.removeprefix(_COMMAND) for tag in recorded.tags if tag.startswith(_COMMAND)), "")
