@@ -34,7 +34,9 @@ class MessageRow(msgspec.Struct, frozen=True):
     to: Annotated[str | None, Note("id of the agent spoken to", null="spoken to the whole room")]
     token_id: Annotated[str | None, Note("item the act is about", null="no certain item")]
     mood: Annotated[Mood, Note("mood in which it was worded")]
-    wording: Annotated[str, Note("who worded it: scripted, or the language model")]
+    wording: Annotated[
+        str, Note("who worded it: scripted, model, or fallback (scripted, where a model failed or broke a rule)")
+    ]
     text: Annotated[str, Note("the words, as shown in the room")]
 
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from agentrooms.actors.messages import Close, Command, Pause, Reconfigure, Refused, Remove, Resume, Scheduled, Spawn
-from agentrooms.domain.agent import AgentLeft, AgentPaused, AgentReconfigured, AgentSpawned
+from agentrooms.domain.agent import AgentLeft, AgentPaused, AgentReconfigured, AgentResumed, AgentSpawned
 from agentrooms.domain.event import Event
 from agentrooms.domain.room import RoomClosed
 from agentrooms.domain.terms import StrategyName
@@ -47,7 +47,10 @@ def test_a_command_with_an_id_has_one_effect() -> None:
     for _time in range(2):
         stage.tell(Pause("agent_b0", "p1"))
     assert types(events(stage.play())) == [AgentPaused]
-    stage.tell(Resume("agent_b0", "r1"))
+    for command in (Resume("agent_b0", "r1"), Pause("agent_b0", "r2"), Resume("agent_b0", "r1")):
+        stage.tell(command)
+    assert types(events(stage.play())) == [AgentResumed, AgentPaused]
+    stage.tell(Resume("agent_b0", "r3"))
     stage.play()
     stage.tell(Pause("agent_b0", "p1"))
     assert stage.play()[:-1] == []

@@ -471,6 +471,16 @@ def test_a_quote_outside_its_mandate(price: int | None, why: str, attack: Attack
     assert why in attack.run(wild)["mandates"]
 
 
+def test_a_mandate_of_two_agents(attack: Attack) -> None:
+    def share(lines: list[Fields]) -> None:
+        buyers = [n["data"] for n in of_type(lines, "agent.spawned") if n["data"]["role"] == "buyer"]
+        for name in ("mandate_hash", "owner", "wants"):
+            buyers[1][name] = buyers[0][name]
+
+    attack.run(share)
+    assert any(re.fullmatch(r"mandate \w+ is that of agent \w+ already", w) for w in wrongs_of(attack, "mandates"))
+
+
 def test_an_unused_vault_entry_that_is_not_itself(attack: Attack) -> None:
     path = attack.folder / archive.VAULT
     forged = canonical({"key": "0x" + "0" * 64, "secret": base64.b64encode(b"{}").decode()})
@@ -494,6 +504,22 @@ def insert_comments(lines: list[Fields], times: int) -> None:
         reasons[agent] = next(iter(reasons.values()))
         lines.insert(after(lines, explained) - 1, comment(explained, agent, explained["data"]["round"]))
         times -= 1
+
+
+FIELDS_TOO_MANY = [
+    ("reject", {"price_usdc_micros": 10_000}, "reject is no act with price_usdc_micros"),
+    ("offer", {"refers_to": "quote_a_1"}, "offer is no act with refers_to"),
+    ("leave", {"token_id": "1"}, "leave is no act with token_id"),
+    ("accept", {"token_id": "1"}, "the accept names item 1, the quote is for"),
+    ("accept", {"token_id": None}, "the accept names item None, the quote is for"),
+    ("counter", {"to": None}, "the counter is said to None, quote"),
+]
+
+
+@pytest.mark.parametrize(("kind", "fields", "why"), FIELDS_TOO_MANY, ids=lambda value: str(value)[:30])
+def test_an_act_that_says_more_or_less_than_its_kind(kind: str, fields: Fields, why: str, attack: Attack) -> None:
+    attack.run(lambda lines: acts(lines, kind)[0]["data"].update(fields))
+    assert any(wrong.startswith(why) for wrong in wrongs_of(attack, "acts"))
 
 
 @pytest.mark.parametrize("far", [False, True])

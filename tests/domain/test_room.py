@@ -285,6 +285,14 @@ def test_a_leave_is_the_one_act_of_its_round() -> None:
     assert len(clear_act(room, leave, 4)) == 2
 
 
+def test_only_the_own_quote_is_withdrawn() -> None:
+    """Having one of its own, an agent still cannot name another's."""
+    room = fold(trading_room(), clear_act(trading_room(), BID, 3))
+    act = msgspec.structs.replace(BID, kind=ActKind.WITHDRAW, price_usdc_micros=None, refers_to=ASKED)
+    with pytest.raises(ActRefused, match=f"has no quote {ASKED}"):
+        clear_act(room, act, 4)
+
+
 def test_an_accept_locks_the_deal_at_the_quoted_price() -> None:
     """The lock names quote, price, item and both parties."""
     _posted, lock = clear_act(trading_room(), TAKE, 3)

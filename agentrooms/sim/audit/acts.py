@@ -16,6 +16,16 @@ MESSAGES_A_MINUTE = 10
 MINUTE_MS = 60_000
 TEXT_CHARACTERS_MAX = 280
 _ANSWERS = (ActKind.COUNTER, ActKind.ACCEPT, ActKind.REJECT)
+_FIELDS = ("price_usdc_micros", "quote", "refers_to", "to", "token_id")
+_MAY_SAY = {
+    ActKind.OFFER: {"price_usdc_micros", "quote", "token_id"},
+    ActKind.COUNTER: set(_FIELDS),
+    ActKind.ACCEPT: {"price_usdc_micros", "refers_to", "to", "token_id"},
+    ActKind.REJECT: {"refers_to", "to"},
+    ActKind.COMMENT: {"to"},
+    ActKind.WITHDRAW: {"quote"},
+    ActKind.LEAVE: set(),
+}
 
 
 class Acts(Rule):
@@ -72,6 +82,9 @@ class Acts(Rule):
         other = line.floor.seats.get(event.to) if event.to is not None else None
         if event.to is not None and (other is None or other is seat or other.left):
             return f"agent {event.agent} speaks to {event.to}, who is not there"
+        more = [name for name in _FIELDS if getattr(event, name) is not None and name not in _MAY_SAY[event.act]]
+        if more:
+            return f"{event.act} is no act with {more[0]} ({getattr(event, more[0])})"
         return self._wrong_quote(line.floor, event, seat)
 
     def _wrong_quote(self, floor: Floor, event: ActPosted, seat: Seat) -> str:
@@ -173,6 +186,8 @@ def _wrong_answer(floor: Floor, event: ActPosted, seat: Seat, quote: Quote) -> s
         return f"the {event.act} answers quote {quote.id} of its own side"
     if event.round >= quote.round + _quote_rounds(floor):
         return f"the {event.act} answers quote {quote.id} of round {quote.round}, which stood too long"
+    if event.to != quote.agent:
+        return f"the {event.act} is said to {event.to}, quote {quote.id} is of agent {quote.agent}"
     if event.act is not ActKind.ACCEPT:
         return ""
     if event.price_usdc_micros != quote.price_usdc_micros:
@@ -182,7 +197,9 @@ def _wrong_answer(floor: Floor, event: ActPosted, seat: Seat, quote: Quote) -> s
     if item is None or wants is None or not wanted(wants, item):
         return f"quote {quote.id} is not about what agent {event.agent} trades"
     named = quote.token_id if quote.token_id is not None else item.token_id
-    return "" if named == item.token_id else f"quote {quote.id} is for item {named}, not {item.token_id}"
+    if named != item.token_id:
+        return f"quote {quote.id} is for item {named}, not {item.token_id}"
+    return "" if event.token_id == named else f"the accept names item {event.token_id}, the quote is for {named}"
 
 
 def _quote_rounds(floor: Floor) -> int:

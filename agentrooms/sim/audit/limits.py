@@ -17,7 +17,7 @@ from agentrooms.domain.mandate import Mandate, SignedMandate, mandate_bytes, man
 from agentrooms.domain.room import ActPosted
 from agentrooms.domain.terms import ActKind, Role
 from agentrooms.sim.audit.floor import Floor
-from agentrooms.sim.audit.source import UNREADABLE, Vault
+from agentrooms.sim.audit.source import UNREADABLE, Source, Vault
 from agentrooms.sim.audit.walk import Handler, Line, Rule
 
 TICK_USDC_MICROS = 10_000
@@ -30,6 +30,10 @@ class Mandates(Rule):
 
     name: ClassVar[str] = "mandates"
     compared: ClassVar[str] = "mandates are in the vault with the hash and signature claimed; every price is within one"
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        self._holders: dict[str, str] = {}
 
     def handlers(self) -> dict[str, Handler]:
         """Nothing when the archive is sealed."""
@@ -65,6 +69,9 @@ class Mandates(Rule):
         """Checks the mandate an agent claims to have."""
         assert self.vault is not None
         self.found.count += 1
+        holder = self._holders.setdefault(key, spawned.agent)
+        if holder != spawned.agent:
+            self.found.wrong(line.number, f"mandate {key} is that of agent {holder} already")
         signed = self.vault.mandate(key)
         if signed is None:
             self.found.wrong(line.number, f"mandate {key} of agent {spawned.agent} is not in the vault")
