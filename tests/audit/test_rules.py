@@ -111,7 +111,8 @@ def sells_anothers(lines: list[Fields]) -> None:
 
 def withdraws_nothing(lines: list[Fields]) -> None:
     act = acts(lines, "offer")[-1]
-    act["data"].update(act="withdraw", quote="quote_none_1")
+    none = dict.fromkeys(("price_usdc_micros", "refers_to", "to", "token_id"))
+    act["data"].update(none, act="withdraw", quote="quote_none_1")
 
 
 def speaks_after_closing(lines: list[Fields]) -> None:
