@@ -13,10 +13,11 @@ from agentrooms.domain import trader
 from agentrooms.domain.act import Act
 from agentrooms.domain.agent import AgentLeft, AgentReconfigured, AgentSpawned
 from agentrooms.domain.event import Event
+from agentrooms.domain.folding import fold
 from agentrooms.domain.ids import derive_id
 from agentrooms.domain.mandate import Mandate
 from agentrooms.domain.market import Market
-from agentrooms.domain.room import Room, fold
+from agentrooms.domain.room import Room
 from agentrooms.events.vault import NotInVault, Vault, get_mandate
 
 

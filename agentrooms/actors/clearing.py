@@ -19,10 +19,11 @@ from agentrooms.domain import locks, posting
 from agentrooms.domain.act import Act
 from agentrooms.domain.deal import DealCompleted, DealEvent, DealFailed, DealLocked, Terms
 from agentrooms.domain.event import Event
+from agentrooms.domain.folding import Draft
 from agentrooms.domain.ids import draw
 from agentrooms.domain.mandate import Mandate, SignedMandate
 from agentrooms.domain.posting import ActRefused, Venue
-from agentrooms.domain.room import ActsExplained, CloseReason, Draft, Room, RoomStatus
+from agentrooms.domain.room import ActsExplained, CloseReason, Room, RoomStatus
 from agentrooms.domain.terms import ActKind, LeaveReason, Role
 from agentrooms.errors import InvalidInput, Rejection
 from agentrooms.events.journal import Entry, Journal, locks_of

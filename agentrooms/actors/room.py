@@ -13,8 +13,9 @@ from agentrooms.actors.messages import Acts, AskAgain, Committed, Decide, Messag
 from agentrooms.actors.runtime import Send
 from agentrooms.actors.settling import Settling
 from agentrooms.domain.event import Event
+from agentrooms.domain.folding import fold
 from agentrooms.domain.posting import Venue
-from agentrooms.domain.room import Room, RoomStatus, fold
+from agentrooms.domain.room import Room, RoomStatus
 from agentrooms.domain.verifier_set import VerifierSet
 from agentrooms.errors import AgentroomsError
 from agentrooms.events.journal import Journal

@@ -13,7 +13,8 @@ from agentrooms.domain.agent import Agent, AgentLeft, AgentPaused, AgentReconfig
 from agentrooms.domain.assets import Item, WantKind
 from agentrooms.domain.deal import DealCertified, DealCompleted, DealFailed, DealLocked, Decision, EscrowSubmitted
 from agentrooms.domain.event import Event
-from agentrooms.domain.room import ActPosted, QuoteExpired, Room, RoomClosed, evolve
+from agentrooms.domain.folding import evolve
+from agentrooms.domain.room import ActPosted, QuoteExpired, Room, RoomClosed
 from agentrooms.domain.terms import ActKind, Role
 
 ROLE_STYLES = {Role.BUYER: "cyan", Role.SELLER: "magenta"}

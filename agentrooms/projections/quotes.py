@@ -16,8 +16,9 @@ from msgspec.structs import replace
 from agentrooms.domain.agent import AgentLeft, AgentPaused, AgentReconfigured
 from agentrooms.domain.deal import DealLocked
 from agentrooms.domain.event import Event
+from agentrooms.domain.folding import better
 from agentrooms.domain.market import fits, rests
-from agentrooms.domain.room import ActPosted, Quote, QuoteExpired, Room, better
+from agentrooms.domain.room import ActPosted, Quote, QuoteExpired, Room
 from agentrooms.domain.terms import ActKind, Role
 from agentrooms.events.record import Recorded
 from agentrooms.projections.schema import MILLISECONDS, ROUND, USDC_MICROS, Note, Table

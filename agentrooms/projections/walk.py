@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from agentrooms.domain.event import Event
-from agentrooms.domain.room import Draft, Room
+from agentrooms.domain.folding import Draft
+from agentrooms.domain.room import Room
 from agentrooms.errors import AgentroomsError
 from agentrooms.events.record import PLATFORM, Recorded
 

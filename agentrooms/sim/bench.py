@@ -16,7 +16,8 @@ from time import perf_counter
 
 import msgspec
 
-from agentrooms.domain.room import ActPosted, Room, fold
+from agentrooms.domain.folding import fold
+from agentrooms.domain.room import ActPosted, Room
 from agentrooms.domain.terms import StrategyName
 from agentrooms.events.record import Recorded, decode_line, encode_line, line_hash
 from agentrooms.sim import archive

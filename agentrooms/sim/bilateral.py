@@ -14,12 +14,13 @@ from agentrooms.domain import posting
 from agentrooms.domain.agent import AgentSpawned
 from agentrooms.domain.assets import Item, Wants
 from agentrooms.domain.event import Event
+from agentrooms.domain.folding import Draft
 from agentrooms.domain.ids import derive_id, draw_below, seed_bytes
 from agentrooms.domain.mandate import Mandate
 from agentrooms.domain.market import SETTLEMENT_MS, Market, situation
 from agentrooms.domain.money import USDC_MICROS, to_tick
 from agentrooms.domain.posting import ActRefused, Venue
-from agentrooms.domain.room import Draft, Room, RoomOpened
+from agentrooms.domain.room import Room, RoomOpened
 from agentrooms.domain.strategies import STRATEGIES
 from agentrooms.domain.terms import ActKind, Role, StrategyName
 from agentrooms.events.journal import Entry, Journal

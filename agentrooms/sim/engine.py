@@ -27,10 +27,11 @@ from agentrooms.actors.verifier import VerifierActor
 from agentrooms.chain.ledger import LedgerChain
 from agentrooms.domain import collection, posting, swarm, user, verifier_set
 from agentrooms.domain.event import Event
+from agentrooms.domain.folding import fold
 from agentrooms.domain.ids import derive_id, draw_below, seed_bytes
 from agentrooms.domain.keys import derive_key, public_hex
 from agentrooms.domain.posting import Venue
-from agentrooms.domain.room import Room, RoomOpened, RoomStatus, fold
+from agentrooms.domain.room import Room, RoomOpened, RoomStatus
 from agentrooms.domain.verifier_set import VERIFIERS, Verifier, VerifierSet
 from agentrooms.errors import InvalidInput
 from agentrooms.events.journal import Entry, Journal, fence

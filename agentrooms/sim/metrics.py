@@ -15,8 +15,9 @@ import msgspec
 
 from agentrooms.domain.assets import Item, Wants
 from agentrooms.domain.deal import DealState
+from agentrooms.domain.folding import better
 from agentrooms.domain.market import fits, rests
-from agentrooms.domain.room import ActPosted, Quote, Room, better
+from agentrooms.domain.room import ActPosted, Quote, Room
 from agentrooms.domain.terms import ActKind, Role
 from agentrooms.events.record import Recorded
 from agentrooms.projections import agents as agents_

@@ -90,8 +90,9 @@ def test_a_broken_strategy_silences_its_own_agents_alone(broken: Broken, monkeyp
 def test_leaving_the_mandate_is_a_named_error(price: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Money is not guarded by an assertion, and the error names no limit."""
     from agentrooms.domain import trader
+    from agentrooms.domain.folding import fold
     from agentrooms.domain.market import Market
-    from agentrooms.domain.room import Room, fold
+    from agentrooms.domain.room import Room
 
     room = fold(Room(), past())
     monkeypatch.setitem(strategies.STRATEGIES, StrategyName.PATIENT, Broken(price))

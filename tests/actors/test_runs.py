@@ -14,7 +14,8 @@ from agentrooms.actors.runtime import Actor, Send
 from agentrooms.domain import locks
 from agentrooms.domain.agent import AgentLeft
 from agentrooms.domain.deal import DealCertified, DealCompleted, DealFailed, DealLocked, FailReason
-from agentrooms.domain.room import PAIR_REST_ROUNDS, Room, fold
+from agentrooms.domain.folding import PAIR_REST_ROUNDS, fold
+from agentrooms.domain.room import Room
 from agentrooms.domain.terms import LeaveReason
 from agentrooms.events.memory import MemoryEventStore
 from agentrooms.events.store import Condition, Conflict, StoredEvent

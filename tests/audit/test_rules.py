@@ -12,11 +12,11 @@ import msgspec
 import pytest
 from nacl.signing import SigningKey
 
-from agentrooms.domain import room as rooms
 from agentrooms.domain.assets import Item, WantKind, Wants
 from agentrooms.domain.deal import DealFailed
+from agentrooms.domain.folding import Draft
 from agentrooms.domain.mandate import Mandate
-from agentrooms.domain.room import QuoteExpired
+from agentrooms.domain.room import QuoteExpired, Room
 from agentrooms.domain.terms import Role
 from agentrooms.events import catalogue
 from agentrooms.projections import floor_path
@@ -328,13 +328,13 @@ def test_another_version_is_said_beside_a_difference(small: Path, tmp_path: Path
 
 
 def test_a_fold_that_depends_on_where_it_is_cut_is_found(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def freeze(draft: rooms.Draft) -> rooms.Room:
+    def freeze(draft: Draft) -> Room:
         room = real(draft)
         room.items.pop(next(iter(room.items), ""), None)
         return room
 
-    real = rooms.Draft.freeze
-    monkeypatch.setattr(rooms.Draft, "freeze", freeze)
+    real = Draft.freeze
+    monkeypatch.setattr(Draft, "freeze", freeze)
     assert "differs in items" in audit(small).check("fold").detail
 
 

@@ -15,10 +15,11 @@ from agentrooms.domain.act import Act, Reason
 from agentrooms.domain.assets import WantKind, Wants
 from agentrooms.domain.deal import DealCompleted, DealFailed, DealState, Decision, FailReason, Receipt
 from agentrooms.domain.event import Event
+from agentrooms.domain.folding import evolve, fold
 from agentrooms.domain.mandate import SignedMandate, mandate_hash
 from agentrooms.domain.market import fits, rests
 from agentrooms.domain.posting import Venue
-from agentrooms.domain.room import CloseReason, Room, evolve, fold
+from agentrooms.domain.room import CloseReason, Room
 from agentrooms.domain.terms import ActKind, LeaveReason, Mood, StrategyName, Style
 from agentrooms.domain.user import WalletBudgeted
 from agentrooms.errors import Rejection

@@ -15,10 +15,11 @@ from agentrooms.domain.agent import AgentLeft
 from agentrooms.domain.collection import Collection
 from agentrooms.domain.deal import DealCompleted, DealFailed, DealLocked, DealState, FailReason
 from agentrooms.domain.event import Event
+from agentrooms.domain.folding import evolve, fold
 from agentrooms.domain.market import Market
 from agentrooms.domain.posting import ActRefused
 from agentrooms.domain.record import MESSAGES_A_MINUTE, MINUTE_MS
-from agentrooms.domain.room import ActPosted, Room, RoomStatus, evolve, fold
+from agentrooms.domain.room import ActPosted, Room, RoomStatus
 from agentrooms.domain.terms import ActKind, AgentStatus, LeaveReason, Role
 from agentrooms.errors import Rejection
 from agentrooms.events.catalogue import BY_TYPE

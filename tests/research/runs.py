@@ -6,8 +6,8 @@ from pathlib import Path
 
 import msgspec
 
+from agentrooms.domain.folding import fold as fold_room
 from agentrooms.domain.room import Room
-from agentrooms.domain.room import fold as fold_room
 from agentrooms.events.record import PLATFORM, Recorded
 from agentrooms.sim import archive
 from agentrooms.sim.engine import Engine

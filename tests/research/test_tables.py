@@ -10,7 +10,8 @@ from agentrooms import Run
 from agentrooms.domain.agent import AgentLeft, AgentPaused, AgentReconfigured, AgentSpawned
 from agentrooms.domain.deal import DealLocked
 from agentrooms.domain.event import Event
-from agentrooms.domain.room import ActPosted, Room, fold
+from agentrooms.domain.folding import fold
+from agentrooms.domain.room import ActPosted, Room
 from agentrooms.domain.terms import ActKind, Role, StrategyName, Style
 from agentrooms.events.record import PLATFORM
 from agentrooms.projections import floor_path, quotes

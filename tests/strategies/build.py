@@ -13,12 +13,13 @@ from agentrooms.domain.act import Act
 from agentrooms.domain.agent import AgentSpawned
 from agentrooms.domain.assets import Item, WantKind, Wants
 from agentrooms.domain.event import Event
+from agentrooms.domain.folding import fold
 from agentrooms.domain.ids import draw_below, seed_bytes
 from agentrooms.domain.mandate import Mandate, check_mandate
 from agentrooms.domain.market import SETTLEMENT_MS, Market, Situation, situation
 from agentrooms.domain.money import USDC_MICROS
 from agentrooms.domain.posting import posted, quote_id
-from agentrooms.domain.room import ActPosted, Room, RoomOpened, fold
+from agentrooms.domain.room import ActPosted, Room, RoomOpened
 from agentrooms.domain.strategies import STRATEGIES
 from agentrooms.domain.terms import ActKind, Mood, Role, StrategyName, Style
 

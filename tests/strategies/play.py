@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from agentrooms.domain.act import Act
 from agentrooms.domain.agent import AgentLeft
+from agentrooms.domain.folding import fold
 from agentrooms.domain.ids import draw, seed_bytes
 from agentrooms.domain.mandate import Mandate
 from agentrooms.domain.market import Market
 from agentrooms.domain.posting import ActRefused, check_act
-from agentrooms.domain.room import Room, fold
+from agentrooms.domain.room import Room
 from agentrooms.domain.terms import ActKind, LeaveReason, Role, StrategyName
 from agentrooms.domain.trader import decide
 from tests.strategies.build import mandate_of, post, room_of, spawned, usdc

@@ -7,10 +7,11 @@ import pytest
 from agentrooms.domain.act import Act
 from agentrooms.domain.agent import AgentLeft, AgentPaused
 from agentrooms.domain.deal import DealFailed, FailReason
+from agentrooms.domain.folding import PAIR_REST_ROUNDS, fold
 from agentrooms.domain.ids import seed_bytes
 from agentrooms.domain.market import Market
 from agentrooms.domain.posting import Venue, lock, terms_of
-from agentrooms.domain.room import PAIR_REST_ROUNDS, Room, fold
+from agentrooms.domain.room import Room
 from agentrooms.domain.strategies import STRATEGIES
 from agentrooms.domain.terms import ActKind, LeaveReason, Role, StrategyName
 from agentrooms.domain.trader import decide

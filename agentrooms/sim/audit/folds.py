@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from agentrooms.domain.room import Draft, Room
+from agentrooms.domain.folding import Draft
+from agentrooms.domain.room import Room
 from agentrooms.events.record import PLATFORM
 from agentrooms.sim.audit.report import Check, Findings
 from agentrooms.sim.audit.source import Log

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from agentrooms.domain.event import Event
-from agentrooms.domain.room import Room, fold
+from agentrooms.domain.folding import fold
+from agentrooms.domain.room import Room
 from agentrooms.events.record import PLATFORM, Recorded
 from agentrooms.projections import agents, deals, floor_path, quotes
 from agentrooms.projections.floor_path import FloorRow
