@@ -44,6 +44,7 @@ class AgentHost:
         self._run_key = run_key
         self._mine = mine
         self._room = Room()
+        self._market = Market(self._room)
         self._seq = 0
         self._mandates: dict[str, Mandate] = {}
         self._dice: dict[str, bytes] = {}
@@ -59,19 +60,21 @@ class AgentHost:
 
     def decide(self, round_: int) -> tuple[Act, ...]:
         """Returns the acts of all hosted agents that do not keep silent."""
-        market = Market(self._room)
-        acts = (self._act(market, agent, mandate, round_) for agent, mandate in self._mandates.items())
+        acts = (self._act(agent, mandate, round_) for agent, mandate in self._mandates.items())
         return tuple(act for act in acts if act is not None)
 
-    def _act(self, market: Market, agent: str, mandate: Mandate, round_: int) -> Act | None:
+    def _act(self, agent: str, mandate: Mandate, round_: int) -> Act | None:
         """Returns an agent's act; a broken strategy silences its own agent alone."""
         try:
-            return trader.decide(market, self._room.agents[agent], mandate, round_, self._dice[agent])
+            return trader.decide(self._market, self._room.agents[agent], mandate, round_, self._dice[agent])
         except (trader.OutsideMandate, AssertionError):
             return None
 
     def _learn(self, news: tuple[Event, ...]) -> None:
+        if not news:  # most rounds of a quiet room: what was known stands, and so does the market made of it
+            return
         self._room = fold(self._room, news)
+        self._market = Market(self._room)
         self._seq += len(news)
         for event in news:
             match event:
