@@ -27,12 +27,14 @@ LINES_MAX = 450
 LAYERS = [
     ["cli"],
     ["api"],
+    ["live"],
     ["sim"],
     ["projections"],
     ["actors"],
     ["chain", "language"],
     ["consensus"],
     ["events"],
+    ["services"],
     ["domain"],
     ["errors"],
 ]

@@ -5,8 +5,7 @@ Its state is a fold of the room's events; a rebuilt host has read the log again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+from agentrooms.actors.hosting import Hosting
 from agentrooms.actors.messages import Acts, Decide, Message
 from agentrooms.actors.runtime import Send
 from agentrooms.domain import trader
@@ -18,6 +17,7 @@ from agentrooms.domain.ids import derive_id
 from agentrooms.domain.mandate import Mandate
 from agentrooms.domain.market import Market
 from agentrooms.domain.room import Room
+from agentrooms.events.journal import Journal
 from agentrooms.events.vault import NotInVault, Vault, get_mandate
 
 
@@ -27,36 +27,30 @@ def dice_key(run_key: bytes, agent: str) -> bytes:
 
 
 class AgentHost:
-    """Hosts the agents for which `mine` holds."""
+    """Hosts the agents that `hosting` places at its address; what it has missed it reads in the log."""
 
-    def __init__(
-        self,
-        address: str,
-        room: str,
-        vault: Vault,
-        run_key: bytes,
-        mine: Callable[[str], bool],
-        past: tuple[Event, ...],
-    ) -> None:
+    def __init__(self, address: str, hosting: Hosting, vault: Vault, run_key: bytes, journal: Journal) -> None:
         self._address = address
-        self._room_address = room
+        self._hosting = hosting
         self._vault = vault
         self._run_key = run_key
-        self._mine = mine
+        self._journal = journal
         self._room = Room()
         self._market = Market(self._room)
         self._seq = 0
         self._mandates: dict[str, Mandate] = {}
         self._dice: dict[str, bytes] = {}
-        self._learn(past)
+        self._catch_up()
 
     def receive(self, message: Message) -> list[Send]:
         """Answers `Decide` with the acts of the round; a repeated question gets the same answer."""
         assert isinstance(message, Decide)
-        assert message.seq <= self._seq, "news begin after what this host has learned"
+        if message.seq > self._seq:
+            self._catch_up()
+        assert message.seq <= self._seq, "news begin after what the log holds"
         self._learn(message.news[max(0, self._seq - message.seq) :])
         acts = self.decide(message.round)
-        return [Send(self._room_address, Acts(message.round, self._address, acts))]
+        return [Send(f"room:{self._hosting.room}", Acts(message.round, self._address, acts))]
 
     def decide(self, round_: int) -> tuple[Act, ...]:
         """Returns the acts of all hosted agents that do not keep silent."""
@@ -70,6 +64,9 @@ class AgentHost:
         except (trader.OutsideMandate, AssertionError):
             return None
 
+    def _catch_up(self) -> None:
+        self._learn(tuple(r.event for r in self._journal.load() if r.seq > self._seq))
+
     def _learn(self, news: tuple[Event, ...]) -> None:
         if not news:  # most rounds of a quiet room: what was known stands, and so does the market made of it
             return
@@ -78,8 +75,9 @@ class AgentHost:
         self._seq += len(news)
         for event in news:
             match event:
-                case AgentSpawned() | AgentReconfigured() if self._mine(event.agent):
-                    self._take(event.agent, event.mandate_hash)
+                case AgentSpawned() | AgentReconfigured():
+                    if self._hosting.host_of(self._room.agents[event.agent]) == self._address:
+                        self._take(event.agent, event.mandate_hash)
                 case AgentLeft():
                     self._mandates.pop(event.agent, None)
 

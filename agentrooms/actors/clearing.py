@@ -44,6 +44,7 @@ class Cleared:
     appends: list[Entry] = field(default_factory=list)
     unless: Query = ()
     refused: list[messages.Refused] = field(default_factory=list)
+    done: list[messages.Done] = field(default_factory=list)
     waiting: list[messages.Command] = field(default_factory=list)
 
     @property
@@ -100,14 +101,17 @@ class Clearing:
         if isinstance(command, messages.Close) and turn.draft.room.live_deals():
             turn.cleared.waiting.append(command)
             return
-        if command.id and (command.id in turn.seen or self._journal.is_done(command.id)):
-            return
-        turn.seen.add(command.id)
+        room = turn.draft.room.id
         try:
             _check_id(command.id)
-            turn.add(*self._decide(turn, command), command=command.id)
+            if not command.id or (command.id not in turn.seen and not self._journal.is_done(command.id)):
+                turn.add(*self._decide(turn, command), command=command.id)
         except (Rejection, InvalidInput) as refusal:
-            turn.cleared.refused.append(refusal_of(turn.draft.room.id, command, str(refusal)))
+            turn.cleared.refused.append(refusal_of(room, command, str(refusal)))
+            return
+        turn.seen.add(command.id)
+        if command.id:
+            turn.cleared.done.append(messages.Done(room, command.id))
 
     def _decide(self, turn: _Turn, command: messages.Command) -> Sequence[Event]:
         room, round_ = turn.draft.room, turn.round

@@ -185,3 +185,16 @@ class Refused(Message, frozen=True):
     why: str
     id: str = ""
     agent: str = ""
+
+
+class Done(Message, frozen=True):
+    """To whoever watches a room: the command of this id was taken, now or before; it is so."""
+
+    room: str
+    id: str
+
+
+class Pace(Message, frozen=True):
+    """To a room's loop, not to the room: run rounds at so many times room time, 0 for as fast as they go."""
+
+    speed: int

@@ -9,9 +9,11 @@ import msgspec
 
 from agentrooms.actors import clearing, messages
 from agentrooms.actors.clearing import Cleared, Clearing
+from agentrooms.actors.hosting import Hosting
 from agentrooms.actors.messages import Acts, AskAgain, Committed, Decide, Message, Outcome, Tick, Verdict
 from agentrooms.actors.runtime import Send
 from agentrooms.actors.settling import Settling
+from agentrooms.domain.agent import AgentLeft, AgentSpawned
 from agentrooms.domain.event import Event
 from agentrooms.domain.folding import fold
 from agentrooms.domain.posting import Venue
@@ -32,14 +34,15 @@ class RoomLost(AgentroomsError):
 
 
 class RoomConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """What a room actor is told once. `hosts` are the addresses of its agent hosts."""
+    """What a room actor is told once. `schedule` are the commands of a run that are known from its start."""
 
     room: str
-    hosts: tuple[str, ...]
+    hosting: Hosting
     settlement: str
     watcher: str
     venue: Venue
     run_key: bytes
+    schedule: tuple[messages.Scheduled, ...] = ()
     close_when_empty: bool = False
 
 
@@ -51,16 +54,17 @@ class RoomActor:
     ) -> None:
         self._config = config
         self._journal = Journal(store, config.room)
-        self._mailbox: list[messages.Scheduled] = []
         self._settling = Settling(config.run_key, config.settlement, verifiers)
         self._clearing = Clearing(self._journal, vault, narrator, config.venue, config.run_key)
         self._acts: dict[str, Acts] = {}
         self._round = -1
         self._asked = False
-        self._news: tuple[Event, ...] = tuple(r.event for r in self._journal.load())  # a host may lack the last ones
-        self._news_seq = 0
-        self.room = fold(Room(), self._news)
+        self.room = fold(Room(), (r.event for r in self._journal.load()))
+        self._news: tuple[Event, ...] = ()  # hosts read in the log what was said before
+        self._news_seq = self._journal.head.seq
+        self._hosts = config.hosting.hosts_of(self.room)
         self._done = self.room.round
+        self._mailbox = [waiting for waiting in config.schedule if max(1, waiting.round) > self._done]
 
     def receive(self, message: Message) -> list[Send]:
         """Handles a tick, a host's acts, settlement's answers or a person's command."""
@@ -71,7 +75,7 @@ class RoomActor:
                 self._round, self._asked, self._acts = message.round, False, {}
                 return [*self._settling.jobs(self.room, message.round), *self._run()]
             case Acts():
-                if message.round == self._round:
+                if message.round == self._round and message.host in self._hosts:
                     self._acts[message.host] = message
                 return self._run()
             case Verdict() | Outcome():
@@ -100,8 +104,9 @@ class RoomActor:
         if not self._asked:
             self._asked = True
             decide = Decide(self._round, self._news_seq, self._news)
-            return [Send(host, decide) for host in self._config.hosts]
-        if len(self._acts) < len(self._config.hosts):
+            asked = [Send(host, decide) for host in self._hosts]
+            return asked or self._commit()
+        if len(self._acts) < len(self._hosts):
             return []
         return self._commit()
 
@@ -110,8 +115,11 @@ class RoomActor:
         cleared = self._append(round_)
         self.room = cleared.room
         self._news, self._news_seq, self._round, self._done = cleared.events, before, -1, round_
+        if any(isinstance(event, AgentSpawned | AgentLeft) for event in cleared.events):
+            self._hosts = self._config.hosting.hosts_of(self.room)
         config, at_ms = self._config, self.room.at_ms(round_)
         sends = [Send(config.watcher, refused) for refused in cleared.refused]
+        sends += [Send(config.watcher, done) for done in cleared.done]
         if cleared.events:
             sends.append(Send(config.watcher, Committed(config.room, at_ms, round_, cleared.events)))
         sends += self._settling.jobs(self.room, round_)

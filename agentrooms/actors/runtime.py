@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from agentrooms.actors.messages import Message
@@ -44,8 +45,10 @@ class Runtime(Protocol):
 class LocalRuntime:
     """All actors in one loop, single-threaded; virtual time passes only between messages."""
 
-    def __init__(self) -> None:
+    def __init__(self, make: Callable[[str], Actor] | None = None) -> None:
+        """`make` makes the actor of an address with a kind (`kind:id`) that nobody placed, when it is first spoken to."""
         self.now_ms = 0
+        self._make = make
         self._actors: dict[str, Actor] = {}
         self._makers: dict[str, Callable[[], Actor]] = {}
         self._queue: list[tuple[int, int, str, Message]] = []
@@ -59,7 +62,9 @@ class LocalRuntime:
 
     def rebuild(self, address: str) -> None:
         """Throws an actor away and makes it anew, as after a crash. Messages to it are kept."""
-        self._actors[address] = self._makers[address]()
+        maker = self._makers.get(address) or (partial(self._make, address) if self._make else None)
+        assert maker is not None, f"{address} was never placed"
+        self._actors[address] = maker()
 
     def watch(self, address: str, see: Callable[[Message], None]) -> None:
         """Calls `see` with every message to an address that is nobody's, such as a screen."""
@@ -78,6 +83,8 @@ class LocalRuntime:
             return False
         self.now_ms, _order, to, message = heapq.heappop(self._queue)
         actor = self._actors.get(to)
+        if actor is None and self._make is not None and ":" in to:
+            actor = self._actors[to] = self._make(to)
         if actor is not None:
             for send in actor.receive(message):
                 self.tell(*send)

@@ -2,6 +2,9 @@
 
 It refuses what the escrow contract refuses, moves item and money in one step or not at all, and has
 hashes that depend on nothing but what was sent. Conservation is asserted after every transaction.
+
+All that ever changed it is kept, entry by entry, in a memory that outlives it: a ledger made anew on the
+same memory is the same ledger.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from agentrooms.domain.canonical import canonical, digest
 from agentrooms.domain.deal import Decision, Receipt, Terms
 from agentrooms.domain.ledger import LedgerFunded, LedgerMinted
 from agentrooms.domain.verifier_set import VerifierSet
+from agentrooms.events.vault import MemoryVault, NotInVault, Vault
 
 LEDGER_CHAIN_ID = 31_337_000  # ours alone, so that nothing signed for the simulation is valid anywhere else
 LEDGER_ESCROW = "0x" + hashlib.sha256(b"agentrooms/ledger-escrow/v1").hexdigest()[:40]
@@ -25,10 +29,30 @@ NOBODY = "0x" + "0" * 40
 _EXECUTION = msgspec.json.Decoder(Execution)
 
 
+class Provided(msgspec.Struct, frozen=True, tag="provided"):
+    """What was given from outside under one key: money, items, the verifiers that count from now on."""
+
+    key: str
+    funds: tuple[LedgerFunded, ...] = ()
+    mints: tuple[LedgerMinted, ...] = ()
+    verifiers: VerifierSet | None = None
+
+
+class Sent(msgspec.Struct, frozen=True, tag="sent"):
+    """A transaction that was mined at a time of the chain."""
+
+    raw: bytes
+    at_ms: int
+
+
+_ENTRY: msgspec.json.Decoder[Provided | Sent] = msgspec.json.Decoder(Provided | Sent)
+
+
 class LedgerChain:
     """Balances, allowances, owners and approvals; one block a transaction."""
 
-    def __init__(self) -> None:
+    def __init__(self, memory: Vault | None = None) -> None:
+        """`memory` keeps what changes the ledger; without one, that ends with the object."""
         self.balances: dict[str, int] = {}
         self.allowances: dict[str, int] = {}
         self.owners: dict[tuple[str, str], str] = {}
@@ -39,9 +63,13 @@ class LedgerChain:
         self.minted_usdc_micros = 0
         self.block = 0
         self.block_hash = digest("agentrooms/ledger-block/v1", b"genesis")
-        self.at_ms = 0
+        self._times_ms: dict[str, int] = {}  # rooms run at paces of their own: each has its own time here
         self.verifiers = VerifierSet()
         self._receipts: dict[str, Receipt] = {}
+        self._provided: set[str] = set()
+        self._memory: Vault = memory if memory is not None else MemoryVault()
+        self._entries = 0
+        self._recall()
 
     @property
     def chain_id(self) -> int:
@@ -53,29 +81,35 @@ class LedgerChain:
         """The ledger's escrow address."""
         return LEDGER_ESCROW
 
-    def fund(self, event: LedgerFunded) -> None:
-        """Mints USDC to a wallet and sets its allowance to the escrow."""
-        self.balances[event.wallet] = self.balances.get(event.wallet, 0) + event.balance_usdc_micros
-        self.allowances[event.wallet] = event.allowance_usdc_micros
-        self.minted_usdc_micros += event.balance_usdc_micros
+    def provide(self, provided: Provided) -> None:
+        """Mints USDC and items, sets allowances, registers verifiers; the same key again changes nothing.
 
-    def mint(self, event: LedgerMinted) -> None:
-        """Mints an item. Raises ChainError when it exists."""
-        key = (event.collection, event.token_id)
-        if key in self.owners:
-            raise ChainError(f"item {event.token_id} of {event.collection} is minted already")
-        self.owners[key] = event.owner
-        self.traits[key] = event.traits
-        if event.approved:
-            self.approved.add(key)
+        Raises ChainError when an item exists already.
+        """
+        if provided.key in self._provided:
+            return
+        keys = [(mint.collection, mint.token_id) for mint in provided.mints]
+        taken = [key for n, key in enumerate(keys) if key in self.owners or key in keys[:n]]
+        if taken:
+            raise ChainError(f"item {taken[0][1]} of {taken[0][0]} is minted already")
+        self._keep(provided)
+        self._apply(provided)
+
+    def fund(self, event: LedgerFunded, key: str = "") -> None:
+        """Mints USDC to a wallet and sets its allowance to the escrow, once for each key that is not ""."""
+        self.provide(Provided(key or self._next_key(), funds=(event,)))
+
+    def mint(self, event: LedgerMinted, key: str = "") -> None:
+        """Mints an item, once for each key that is not "". Raises ChainError when it exists."""
+        self.provide(Provided(key or self._next_key(), mints=(event,)))
 
     def register(self, verifiers: VerifierSet) -> None:
         """Makes the escrow count certificates against this set."""
-        self.verifiers = verifiers
+        self.provide(Provided(f"verifiers/{verifiers.version}", verifiers=verifiers))
 
     def facts(self, terms: Terms, at_ms: int) -> Facts:
-        """Returns the ledger's view of a deal at `at_ms`, or at its own time when that is later."""
-        self.at_ms = max(self.at_ms, at_ms)
+        """Returns the ledger's view of a deal at `at_ms`, or at the latest time its room has shown, when that is later."""
+        now_ms = self._move(terms.room, at_ms)
         key = (terms.collection, terms.item.token_id)
         return Facts(
             owner=self.owners.get(key, NOBODY),
@@ -87,32 +121,26 @@ class LedgerChain:
             buyer_mandate_spent=terms.buyer_mandate in self.used_mandates,
             seller_mandate_spent=terms.seller_mandate in self.used_mandates,
             block=self.block,
-            at_ms=self.at_ms,
+            at_ms=now_ms,
         )
 
     def prepare(self, execution: Execution) -> RawTransaction:
         """Returns the transaction; its hash is that of its bytes."""
         raw = canonical(execution)
-        return RawTransaction("0x" + hashlib.sha256(raw).hexdigest(), raw)
+        return RawTransaction(_hash(raw), raw)
 
     def send(self, raw: bytes, at_ms: int) -> None:
-        """Mines one block with the transaction at `at_ms`, or at the last block's time when that is later."""
-        tx_hash = "0x" + hashlib.sha256(raw).hexdigest()
+        """Mines one block with the transaction at `at_ms`, or at its room's time when that is later."""
+        tx_hash = _hash(raw)
         if tx_hash in self._receipts:
             return
         try:
-            execution = _EXECUTION.decode(raw)
+            room = _EXECUTION.decode(raw).terms.room
         except msgspec.DecodeError as error:
             raise ChainError(f"transaction {tx_hash} is not an escrow execution: {error}") from error
-        reason = self._refusal(execution, at_ms)
-        if reason == "":
-            self._swap(execution.terms)
-        self.block += 1
-        self.block_hash = digest(
-            "agentrooms/ledger-block/v1", canonical([self.block_hash, tx_hash, self.at_ms, reason])
-        )
-        self._receipts[tx_hash] = Receipt(self.block, self.block_hash, self.at_ms, reason, reason == "", tx_hash)
-        self.assert_conserved()
+        sent = Sent(raw, self._move(room, at_ms))
+        self._keep(sent)
+        self._apply(sent)
 
     def receipt(self, tx_hash: str) -> Receipt | None:
         """Returns the receipt; on the ledger one block is final."""
@@ -123,6 +151,61 @@ class LedgerChain:
         held = sum(self.balances.values())
         if held != self.minted_usdc_micros or min(self.balances.values(), default=0) < 0:
             raise ChainError(f"the ledger holds {held} micro-USDC of {self.minted_usdc_micros}, or a debt")
+
+    def _keep(self, entry: Provided | Sent) -> None:
+        self._memory.put(_entry_key(self._entries), canonical(entry))
+        self._entries += 1
+
+    def _recall(self) -> None:
+        """Becomes the ledger that its memory tells of."""
+        while True:
+            try:
+                entry = _ENTRY.decode(self._memory.get(_entry_key(self._entries)))
+            except NotInVault:
+                return
+            self._entries += 1
+            self._apply(entry)
+
+    def _apply(self, entry: Provided | Sent) -> None:
+        if isinstance(entry, Provided):
+            self._give(entry)
+        else:
+            self._mine(entry)
+        self.assert_conserved()
+
+    def _give(self, provided: Provided) -> None:
+        self._provided.add(provided.key)
+        for fund in provided.funds:
+            self.balances[fund.wallet] = self.balances.get(fund.wallet, 0) + fund.balance_usdc_micros
+            self.allowances[fund.wallet] = fund.allowance_usdc_micros
+            self.minted_usdc_micros += fund.balance_usdc_micros
+        for mint in provided.mints:
+            key = (mint.collection, mint.token_id)
+            self.owners[key] = mint.owner
+            self.traits[key] = mint.traits
+            if mint.approved:
+                self.approved.add(key)
+        if provided.verifiers is not None:
+            self.verifiers = provided.verifiers
+
+    def _mine(self, sent: Sent) -> None:
+        execution, tx_hash = _EXECUTION.decode(sent.raw), _hash(sent.raw)
+        at_ms = self._move(execution.terms.room, sent.at_ms)
+        reason = self._refusal(execution, at_ms)
+        if reason == "":
+            self._swap(execution.terms)
+        self.block += 1
+        self.block_hash = digest(
+            "agentrooms/ledger-block/v1", canonical([self.block_hash, tx_hash, at_ms, reason])
+        )
+        self._receipts[tx_hash] = Receipt(self.block, self.block_hash, at_ms, reason, reason == "", tx_hash)
+
+    def _move(self, room: str, at_ms: int) -> int:
+        self._times_ms[room] = max(self._times_ms.get(room, 0), at_ms)
+        return self._times_ms[room]
+
+    def _next_key(self) -> str:
+        return f"entry/{self._entries}"
 
     def _refusal(self, execution: Execution, at_ms: int) -> str:
         """Returns why the escrow refuses, "" when it does not."""
@@ -144,3 +227,11 @@ class LedgerChain:
         self.approved.discard(key)
         self.used.add(terms.deal)
         self.used_mandates |= {terms.buyer_mandate, terms.seller_mandate}
+
+
+def _hash(raw: bytes) -> str:
+    return "0x" + hashlib.sha256(raw).hexdigest()
+
+
+def _entry_key(number: int) -> str:
+    return f"ledger/{number:012d}"

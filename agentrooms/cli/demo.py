@@ -13,7 +13,8 @@ from agentrooms.domain.agent import AgentSpawned
 from agentrooms.domain.deal import DealCertified, DealCompleted, DealFailed, DealLocked
 from agentrooms.domain.event import Event
 from agentrooms.domain.room import ActPosted, Room, RoomStatus
-from agentrooms.sim.engine import WATCHER, Engine
+from agentrooms.sim.engine import Engine
+from agentrooms.sim.genesis import WATCHER
 from agentrooms.sim.settings import preset
 
 LINES_KEPT = 200

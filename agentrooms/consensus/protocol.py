@@ -1,4 +1,4 @@
-"""The verifier protocol as two pure state machines: the collector of votes and a verifier's memory.
+"""The verifier protocol as a pure state machine: the collector of votes.
 
 One ask and two re-asks to those who are silent, five seconds in all. Nobody leads, nothing is
 ordered: the deal is fixed by both agents, so signed votes and a quorum are enough (consistent
@@ -71,19 +71,3 @@ def receive(tally: Tally, vote: Vote) -> Tally:
     if known.decision is not vote.decision and Equivocation(known, vote) not in tally.evidence:
         return replace(tally, evidence=(*tally.evidence, Equivocation(known, vote)))
     return tally
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """What a verifier has decided, for ever: one vote a deal id."""
-
-    decided: dict[str, Vote] = field(default_factory=dict)
-
-    def recall(self, deal: str) -> Vote | None:
-        """Returns the vote already given on a deal id, whatever its terms were."""
-        return self.decided.get(deal)
-
-    def remember(self, deal: str, vote: Vote) -> Memory:
-        """Returns the memory with a new decision; it must be stored before the vote is sent."""
-        assert deal not in self.decided, "a verifier decides a deal id once"
-        return replace(self, decided={**self.decided, deal: vote})

@@ -25,6 +25,9 @@ class Vault(Protocol):
     def get(self, key: str) -> bytes:
         """Returns a secret. Raises NotInVault."""
 
+    def export(self) -> bytes:
+        """Returns all secrets as canonical lines, sorted by key."""
+
 
 class MemoryVault:
     """A vault in memory, for runs and tests."""

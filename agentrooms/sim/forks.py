@@ -20,7 +20,8 @@ from agentrooms.errors import AgentroomsError, InvalidInput
 from agentrooms.events.record import Recorded, decode_line
 from agentrooms.sim import archive, folders
 from agentrooms.sim.archive import Manifest, Parent
-from agentrooms.sim.engine import COMPLETE, WATCHER, Engine, Progress
+from agentrooms.sim.engine import Engine, Progress
+from agentrooms.sim.genesis import COMPLETE, WATCHER
 from agentrooms.sim.settings import Intervention, check
 
 Tick = Callable[[int], None]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+import msgspec
+
+from agentrooms.actors.hosting import Hosting
 from agentrooms.actors.messages import Acts, Committed, Decide, Message, Refused, Spawn, Tick
 from agentrooms.actors.room import RoomActor, RoomConfig
 from agentrooms.actors.runtime import Send
@@ -23,6 +26,7 @@ from tests.domain.samples import KEY, SET, USDC
 BUYERS = {f"agent_b{n}": samples.buyer_mandate(f"b{n}") for n in range(3)}
 SELLERS = {f"agent_s{n}": samples.seller_mandate(f"s{n}", item=samples.item(n)) for n in (1, 2)}
 MANDATES = {**BUYERS, **SELLERS}
+HOST_A, HOST_B = (f"host:{samples.ROOM}:{n}" for n in (0, 1))
 Kind = TypeVar("Kind", bound=Message)
 
 
@@ -40,7 +44,7 @@ class Stage:
             put_mandate(self.vault, mandate)
         self.config = RoomConfig(
             room=room,
-            hosts=("host:a", "host:b"),
+            hosting=Hosting(room, 2),
             settlement="settlement",
             watcher="watcher",
             venue=Venue(SET.chain_id, SET.escrow, 1, 50_000),
@@ -49,7 +53,7 @@ class Stage:
         self.actor = self.make()
         self.round = 0
         for agent, mandate in MANDATES.items():
-            self.tell(Spawn(samples.spawned(agent, mandate)))
+            self.tell(Spawn(msgspec.structs.replace(samples.spawned(agent, mandate), swarm="swarm_1")))
         self.play()
 
     def make(self) -> RoomActor:
@@ -61,12 +65,15 @@ class Stage:
         return self.actor.receive(message)
 
     def play(self, *acts: Act, late: tuple[Act, ...] = ()) -> list[Send]:
-        """Runs one round with these acts of the first host and `late` ones of the second."""
+        """Runs one round with these acts of the first host and `late` ones of the last."""
         self.round += 1
-        asked = self.tell(Tick(self.round))
-        assert [s.to for s in asked if isinstance(s.message, Decide)] == list(self.config.hosts)
-        assert self.tell(Acts(self.round, "host:a", acts)) == []
-        return self.tell(Acts(self.round, "host:b", late))
+        sends = self.tell(Tick(self.round))
+        hosts = [s.to for s in sends if isinstance(s.message, Decide)]
+        for host in hosts:
+            assert events(sends) == []
+            said = (*(acts if host == hosts[0] else ()), *(late if host == hosts[-1] else ()))
+            sends = self.tell(Acts(self.round, host, said))
+        return sends
 
 
 def sent(sends: list[Send], kind: type[Kind]) -> list[Kind]:

@@ -7,6 +7,7 @@ from typing import ClassVar
 import pytest
 
 from agentrooms.actors.agent_host import AgentHost, dice_key
+from agentrooms.actors.hosting import Hosting
 from agentrooms.actors.messages import Decide, Reconfigure, Spawn
 from agentrooms.domain import strategies
 from agentrooms.domain.act import Act, Reason
@@ -16,7 +17,8 @@ from agentrooms.domain.market import Situation
 from agentrooms.domain.room import ActPosted
 from agentrooms.domain.terms import ActKind, StrategyName, Style
 from agentrooms.domain.trader import OutsideMandate
-from agentrooms.events.journal import Journal
+from agentrooms.events.journal import Entry, Journal
+from agentrooms.events.memory import MemoryEventStore
 from agentrooms.events.vault import MemoryVault, put_mandate
 from tests.actors.stage import MANDATES, Stage, accept, events, offer
 from tests.domain import samples
@@ -29,7 +31,14 @@ def host(past: tuple[Event, ...], without: tuple[str, ...] = ()) -> AgentHost:
     for agent, mandate in MANDATES.items():
         if agent not in without:
             put_mandate(vault, mandate)
-    return AgentHost("host:a", "room:room_1", vault, KEY, lambda _agent: True, past)
+    return AgentHost("host:room_1:0", Hosting("room_1", 1), vault, KEY, journal_of(past))
+
+
+def journal_of(past: tuple[Event, ...]) -> Journal:
+    """A journal of a log that holds these events and no others."""
+    journal = Journal(MemoryEventStore(), samples.ROOM)
+    journal.append([Entry(event) for event in past], at_ms=0, cmd="past")
+    return Journal(journal.store, samples.ROOM)
 
 
 def past() -> tuple[Event, ...]:

@@ -37,7 +37,7 @@ def rebuilt(run: RunSettings, silent: int, kills: dict[int, list[str]]) -> tuple
     while made.runtime.step():
         count += 1
         for address in kills.get(count, ()):
-            made.runtime.rebuild(address if address != "room" else f"room:{made.room_id}")
+            made.runtime.rebuild(address.replace("ROOM", made.room_id))
     made.finish()
     return runs.log_of(made)
 
@@ -51,7 +51,7 @@ def steps(run: RunSettings, silent: int) -> int:
     return count
 
 
-@pytest.mark.parametrize("victim", ["room", "settlement", "host:0", "host:1", "verifier:verifier_7"])
+@pytest.mark.parametrize("victim", ["room:ROOM", "settlement:ROOM", "host:ROOM:0", "host:ROOM:1", "verifier:verifier_7"])
 @pytest.mark.parametrize("case", CASES)
 def test_one_death_anywhere_changes_no_byte(case: str, victim: str) -> None:
     """One victim, killed after each of many messages spread over the run, a run each."""
@@ -62,7 +62,8 @@ def test_one_death_anywhere_changes_no_byte(case: str, victim: str) -> None:
         assert rebuilt(run, silent, {after: [victim]}) == expected, f"killed after message {after} of {total}"
 
 
-VICTIMS = st.sampled_from(["room", "settlement", "host:0", "host:1", *(f"verifier:verifier_{n}" for n in range(4, 8))])
+ROOMS_OWN = ["room:ROOM", "settlement:ROOM", "host:ROOM:0", "host:ROOM:1"]
+VICTIMS = st.sampled_from([*ROOMS_OWN, *(f"verifier:verifier_{n}" for n in range(4, 8))])
 
 
 @settings(max_examples=max(15, settings().max_examples // 3))

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from agentrooms.actors import room as room_
+from agentrooms.actors.agent_host import AgentHost
 from agentrooms.actors.messages import (
     Acts,
     Close,
@@ -30,8 +31,10 @@ from agentrooms.domain.assets import WantKind, Wants
 from agentrooms.domain.deal import DealLocked
 from agentrooms.domain.room import ActPosted, ActsExplained, RoomClosed, RoomStatus
 from agentrooms.domain.terms import ActKind, AgentStatus, LeaveReason, StrategyName
-from agentrooms.events.vault import put_mandate
-from tests.actors.stage import Stage, accept, events, offer, refusals, sent
+from agentrooms.events.journal import Journal
+from agentrooms.events.memory import MemoryEventStore
+from agentrooms.events.vault import MemoryVault, put_mandate
+from tests.actors.stage import HOST_A, HOST_B, MANDATES, Stage, accept, events, offer, refusals, sent
 from tests.domain import samples
 from tests.domain.samples import ROOM, USDC
 from tests.events import oracle
@@ -141,11 +144,11 @@ def test_a_round_waits_for_all_hosts_and_a_round_that_is_over_is_not_run_again()
     """Late, doubled and unknown rounds change nothing."""
     stage = Stage()
     assert len(sent(stage.tell(Tick(2)), Decide)) == 2
-    assert stage.tell(Acts(1, "host:b", (offer("agent_b1", 70),))) == []
-    assert stage.tell(Acts(2, "host:a", (offer("agent_b0", 70),))) == []
+    assert stage.tell(Acts(1, HOST_B, (offer("agent_b1", 70),))) == []
+    assert stage.tell(Acts(2, HOST_A, (offer("agent_b0", 70),))) == []
     before = len(log(stage))
-    assert len(events(stage.tell(Acts(2, "host:b", ())))) == 2
-    for again in (Tick(2), Tick(1), Acts(2, "host:b", (offer("agent_b1", 70),))):
+    assert len(events(stage.tell(Acts(2, HOST_B, ())))) == 2
+    for again in (Tick(2), Tick(1), Acts(2, HOST_B, (offer("agent_b1", 70),))):
         assert stage.tell(again) == []
     assert len(log(stage)) == before + 2
 
@@ -159,15 +162,39 @@ def test_a_quiet_round_appends_nothing_and_the_next_one_follows() -> None:
     assert [(s.message, s.delay_ms) for s in sends] == [(Tick(3), samples.ROUND_MS)]
 
 
-def test_hosts_get_each_event_once_and_a_rebuilt_room_sends_them_all_it_may_have_kept() -> None:
-    """News begin where the last ones ended; after a rebuild they begin at the start, and hosts skip what they know."""
+def test_hosts_get_each_event_once_and_a_rebuilt_room_tells_where_the_log_stands() -> None:
+    """News begin where the last ones ended; after a rebuild they begin at the end, and hosts read what they lack."""
     stage = Stage()
     known = list(events(stage.play(offer("agent_s1", 90))))
     (first, _second) = sent(stage.tell(Tick(3)), Decide)
     assert list(first.news) == known
     stage.actor = stage.make()
     (again, _second) = sent(stage.tell(Tick(3)), Decide)
-    assert (again.seq, list(again.news[first.seq :])) == (0, known)
+    assert (again.seq, again.news) == (first.seq + len(known), ())
+    vault = MemoryVault()
+    for mandate in MANDATES.values():
+        put_mandate(vault, mandate)
+    journal = Journal(stage.store, ROOM)
+    host = AgentHost(HOST_A, stage.config.hosting, vault, samples.KEY, journal)
+    later = AgentHost(HOST_A, stage.config.hosting, vault, samples.KEY, Journal(MemoryEventStore(), ROOM))
+    later._journal = Journal(stage.store, ROOM)
+    assert host.receive(again) == later.receive(again) != []
+
+
+def test_a_host_of_its_own_is_asked_as_long_as_its_agent_is_there() -> None:
+    """Agents outside of swarms share no host; one without agents is not asked."""
+    stage = Stage()
+    mandate = samples.buyer_mandate("b9")
+    put_mandate(stage.vault, mandate)
+    stage.tell(Spawn(samples.spawned("agent_b9", mandate)))
+    stage.play()
+    assert "agent:agent_b9" in [s.to for s in stage.tell(Tick(3))]
+    for host in stage.actor._hosts:
+        stage.tell(Acts(3, host, ()))
+    stage.round = 3
+    stage.tell(Remove("agent_b9"))
+    stage.play()
+    assert "agent:agent_b9" not in [s.to for s in stage.tell(Tick(5))]
 
 
 # --- People ---------------------------------------------------------------------------------------------
@@ -333,13 +360,13 @@ def test_a_room_that_another_process_writes_is_lost() -> None:
     """The old actor stops with a hint and has appended nothing."""
     stage = Stage()
     stage.tell(Tick(2))
-    stage.tell(Acts(2, "host:a", (offer("agent_b0", 70),)))
+    stage.tell(Acts(2, HOST_A, (offer("agent_b0", 70),)))
     usurper = stage.make()
     usurper.receive(Tick(2))
-    usurper.receive(Acts(2, "host:a", (offer("agent_b1", 71),)))
-    usurper.receive(Acts(2, "host:b", ()))
+    usurper.receive(Acts(2, HOST_A, (offer("agent_b1", 71),)))
+    usurper.receive(Acts(2, HOST_B, ()))
     with pytest.raises(RoomLost) as caught:
-        stage.tell(Acts(2, "host:b", ()))
+        stage.tell(Acts(2, HOST_B, ()))
     assert caught.value.hint != ""
     oracle.check(log(stage))
 
@@ -363,7 +390,7 @@ def test_a_lock_lost_between_decision_and_append_is_decided_again() -> None:
     for stage in (first, second):
         stage.play(offer("agent_s1", 90))
     first.tell(Tick(3))
-    first.tell(Acts(3, "host:a", (accept("agent_b0", "agent_s1", 2, 90),)))
+    first.tell(Acts(3, HOST_A, (accept("agent_b0", "agent_s1", 2, 90),)))
     store = first.store
     raced: list[bool] = []
     append = store.append
@@ -376,7 +403,7 @@ def test_a_lock_lost_between_decision_and_append_is_decided_again() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store, "append", racing)
-        done = events(first.tell(Acts(3, "host:b", (offer("agent_b2", 70),))))
+        done = events(first.tell(Acts(3, HOST_B, (offer("agent_b2", 70),))))
     assert posted(done) == [("agent_b2", ActKind.OFFER)]
     oracle.check(log(first))
     assert sum(b'"deal.locked"' in line for line in log(first)) == 1

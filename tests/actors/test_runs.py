@@ -66,8 +66,8 @@ def test_the_order_in_which_hosts_and_their_acts_arrive_changes_no_byte(delays: 
         lambda acts: sorted(acts, key=repr),
     ]
     for number, (delay, twist) in enumerate(zip(delays, twists, strict=True)):
-        address = f"host:{number}"
-        host = made.runtime._actors[address]
+        address = f"host:{made.room_id}:{number}"
+        host = made.genesis.room_plan().make(address, made._parts)
         made.runtime.place(address, partial(Twisted, host, delay, twist))
     made.run()
     assert runs.log_of(made) == runs.lines(BALANCED)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentrooms.consensus.certificate import check_certificate
-from agentrooms.consensus.protocol import ASK_TIMEOUT_MS, ASKS_MAX, Equivocation, Memory, Tally, ask, receive
+from agentrooms.consensus.protocol import ASK_TIMEOUT_MS, ASKS_MAX, Equivocation, Tally, ask, receive
 from agentrooms.consensus.votes import is_valid
 from agentrooms.domain.deal import Decision, Vote
 from tests.domain import samples
@@ -90,13 +90,3 @@ def test_an_equivocator_is_proved_by_its_own_two_signatures() -> None:
     yes, no = vote(NAMES[0]), vote(NAMES[0], TERMS, ("self_trade",))
     tally = tally_of(yes, no, no, yes)
     assert (tally.evidence, tally.votes) == ((Equivocation(yes, no),), {NAMES[0]: yes})
-
-
-def test_a_verifier_decides_a_deal_once() -> None:
-    """What it said it says again; to say something else is a defect that stops it."""
-    yes, no = vote(NAMES[0]), vote(NAMES[0], TERMS, ("self_trade",))
-    empty = Memory()
-    memory = empty.remember(TERMS.deal, yes)
-    assert (memory.recall(TERMS.deal), memory.recall("deal_other"), empty.recall(TERMS.deal)) == (yes, None, None)
-    with pytest.raises(AssertionError):
-        memory.remember(TERMS.deal, no)

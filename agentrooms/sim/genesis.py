@@ -1,0 +1,203 @@
+"""What is there before a run's first round: agents, money, items, verifiers, a room; all drawn from the settings.
+
+Writing it once more changes nothing, so a run that was cut anywhere begins again with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
+
+from agentrooms.actors.hosting import Hosting
+from agentrooms.actors.messages import Command, Reconfigure, Remove, Scheduled, Spawn
+from agentrooms.actors.plans import Parts, RoomPlan, SettlementPlan, VerifierPlan, settlement_address
+from agentrooms.actors.room import RoomConfig
+from agentrooms.chain.ledger import LEDGER_CHAIN_ID, LEDGER_ESCROW, Provided
+from agentrooms.domain import collection, posting, swarm, user, verifier_set
+from agentrooms.domain.event import Event
+from agentrooms.domain.folding import fold
+from agentrooms.domain.ids import derive_id, seed_bytes
+from agentrooms.domain.keys import derive_key, public_hex
+from agentrooms.domain.mandate import mandate_hash
+from agentrooms.domain.posting import Venue
+from agentrooms.domain.room import Room, RoomOpened, RoomStatus
+from agentrooms.domain.verifier_set import VERIFIERS, Verifier, VerifierSet
+from agentrooms.errors import InvalidInput
+from agentrooms.events.journal import Entry, Journal, fence
+from agentrooms.events.store import Conflict, EventStore, QueryItem
+from agentrooms.events.tags import swarm_tag
+from agentrooms.events.transact import transact
+from agentrooms.events.vault import Vault, put_mandate
+from agentrooms.sim import sales
+from agentrooms.sim.settings import Intervention, RunSettings
+from agentrooms.sim.swarm import COLLECTION, COLLECTION_NAME, COMPARABLE_BY, Recruit, Recruiter
+
+WATCHER = "watcher"
+GENESIS, COMPLETE = "genesis", "swarm:complete"  # commands of the roomless chain
+RESEARCHER = "0x" + "0" * 39 + "1"  # the owner of swarms of reproducible runs
+
+Change = Callable[[list[Recruit], Recruiter], list[Recruit]]
+
+
+class Genesis:
+    """One run before it begins. `hosts` share its agents; with 0 each agent has its own."""
+
+    def __init__(self, settings: RunSettings, *, hosts: int = 1, change: Change | None = None) -> None:
+        self.settings = settings
+        self.run_key = seed_bytes(settings.seed)
+        self.run_id = derive_id("run", settings.seed)
+        self.room_id = derive_id("room", self.run_id, 0)
+        self.swarm_id = derive_id("swarm", self.run_id, 0)
+        self._hosts = hosts
+        window = sales.window(self.run_key, settings.usdc_per_eth)
+        self._recruiter = Recruiter(settings, self.run_key, self.run_id, self.swarm_id, window)
+        self.recruits = self._recruiter.recruits()
+        if change is not None:  # an experiment on the agents themselves; such a run is not its settings' run
+            self.recruits = change(self.recruits, self._recruiter)
+
+    @cached_property
+    def verifier_plans(self) -> tuple[VerifierPlan, ...]:
+        """The seven verifiers with their keys."""
+        names = (f"verifier_{n}" for n in range(1, VERIFIERS + 1))
+        return tuple(VerifierPlan(n, bytes(derive_key(self.run_key, "verifier", n)), 1) for n in names)
+
+    @cached_property
+    def verifiers(self) -> VerifierSet:
+        """The verifier set of the run."""
+        return verifier_set.evolve(VerifierSet(), self._registration)
+
+    @cached_property
+    def _registration(self) -> verifier_set.VerifierSetRegistered:
+        members = tuple(
+            Verifier(plan.name, public_hex(derive_key(self.run_key, "verifier", plan.name)))
+            for plan in self.verifier_plans
+        )
+        (registered,) = verifier_set.register(VerifierSet(), LEDGER_CHAIN_ID, LEDGER_ESCROW, members)
+        return registered
+
+    @property
+    def settlement_plan(self) -> SettlementPlan:
+        """The run's settlement."""
+        return SettlementPlan(self.verifiers)
+
+    def room_plan(self) -> RoomPlan:
+        """Returns the plan of the room and its hosts. Raises InvalidInput for a change of an agent not in the run."""
+        venue = Venue(LEDGER_CHAIN_ID, LEDGER_ESCROW, self.verifiers.version, self.settings.deal_ms)
+        config = RoomConfig(
+            room=self.room_id,
+            hosting=Hosting(self.room_id, self._hosts),
+            settlement=settlement_address(self.room_id),
+            watcher=WATCHER,
+            venue=venue,
+            run_key=self.run_key,
+            schedule=tuple(Scheduled(round_, command, order) for order, (round_, command) in enumerate(self._todo())),
+            close_when_empty=True,
+        )
+        return RoomPlan(config, self.verifiers)
+
+    def write(self, parts: Parts, provide: Callable[[Provided], None]) -> None:
+        """Writes secrets, the chain's state, the roomless events and the room's opening; what is there stays."""
+        for recruit in self.recruits:
+            put_mandate(parts.vault, recruit.mandate)
+        for intervention in self.settings.interventions:
+            self._remandate(parts.vault, intervention)
+        funds = tuple(r.funds for r in self._by_id() if r.funds is not None)
+        mints = tuple(r.mint for r in self._by_id() if r.mint is not None)
+        provide(Provided(GENESIS, funds, mints, self.verifiers))
+        self._write_platform(Journal(parts.store))
+        self._open_room(parts.store)
+
+    def finish(self, store: EventStore, room: Room) -> None:
+        """Ends the swarm in the log. The room must be closed."""
+        assert room.status is RoomStatus.INACTIVE, "a run ends when its room has closed"
+        deals = sum(deal.receipt is not None for deal in room.deals.values())
+        transact(
+            Journal(store),
+            (QueryItem(tags=(swarm_tag(self.swarm_id),)),),
+            swarm.fold,
+            lambda state: swarm.finish(state, deals),
+            at_ms=room.at_ms(room.round),
+            cmd=COMPLETE,
+        )
+
+    def _by_id(self) -> Sequence[Recruit]:
+        return sorted(self.recruits, key=lambda r: r.spawned.agent)
+
+    def _write_platform(self, platform: Journal) -> None:
+        platform.load()
+        if platform.is_done(GENESIS):
+            return
+        settings = self.settings
+        events: list[Event] = [self._registration, *self._collection_events()]
+        for recruit in self._by_id():
+            events += _provided(recruit)
+        started = swarm.SwarmStarted(
+            self.swarm_id, self.room_id, RESEARCHER, settings.preset, settings.buyers, settings.sellers
+        )
+        events += swarm.start(swarm.Swarm(), started)
+        outcome = platform.append([Entry(event) for event in events], at_ms=settings.started_at_ms, cmd=GENESIS)
+        assert not isinstance(outcome, Conflict), "a run's log is its own"
+
+    def _collection_events(self) -> list[collection.CollectionEvent]:
+        return collection.register(collection.Collection(), COLLECTION, COLLECTION_NAME, COMPARABLE_BY, sales.COMMON)
+
+    def _open_room(self, store: EventStore) -> None:
+        settings = self.settings
+        known = collection.evolve(collection.Collection(), self._collection_events()[0])
+        opened = RoomOpened(
+            base_grade=sales.COMMON,
+            collection=COLLECTION,
+            comparable_by=COMPARABLE_BY,
+            name=f"{COLLECTION_NAME} floor",
+            quote_rounds=settings.quote_rounds,
+            room=self.room_id,
+            round_ms=settings.round_ms,
+            started_at_ms=settings.started_at_ms,
+        )
+        transact(
+            Journal(store, self.room_id),
+            fence(self.room_id),
+            partial(fold, Room()),
+            lambda room: posting.open_room(room, opened, known),
+            at_ms=settings.started_at_ms,
+            cmd=f"open:{self.room_id}",
+        )
+
+    def _todo(self) -> list[tuple[int, Command]]:
+        """Returns what the room is told when: who joins, and what a fork changes."""
+        todo: list[tuple[int, Command]] = [(recruit.join_round, Spawn(recruit.spawned)) for recruit in self.recruits]
+        return todo + [(change.round, self._command(change)) for change in self.settings.interventions]
+
+    def _command(self, intervention: Intervention) -> Reconfigure | Remove:
+        if intervention.removed:
+            return Remove(self._changed(intervention).spawned.agent)
+        mandate = self._remandate(None, intervention)
+        return Reconfigure(self._changed(intervention).spawned.agent, intervention.strategy, intervention.style, mandate)
+
+    def _remandate(self, vault: Vault | None, intervention: Intervention) -> str | None:
+        """Returns the hash of the mandate an intervention gives, None when it gives none; keeps it in the vault."""
+        recruit = self._changed(intervention)
+        if intervention.limit_usdc_micros is None or intervention.removed:
+            return None
+        signed = self._recruiter.remandate(recruit, intervention.limit_usdc_micros)
+        return put_mandate(vault, signed) if vault is not None else mandate_hash(signed.mandate)
+
+    def _changed(self, intervention: Intervention) -> Recruit:
+        recruit = next((r for r in self.recruits if r.spawned.agent == intervention.agent), None)
+        if recruit is None:
+            raise InvalidInput(
+                f"agent {intervention.agent} is not in this run", hint="`agentrooms replay` lists agents"
+            )
+        return recruit
+
+
+def _provided(recruit: Recruit) -> list[Event]:
+    """Returns the events of what a recruit has: its user, and a budget and funds or an item."""
+    wallet = recruit.spawned.owner
+    events: list[Event] = [*user.register(user.User(), wallet)]
+    if recruit.funds is not None:
+        known = user.User(user.user_id(wallet), wallet)
+        events += [*user.set_budget(known, recruit.budget_usdc_micros), recruit.funds]
+    if recruit.mint is not None:
+        events.append(recruit.mint)
+    return events
