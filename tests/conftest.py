@@ -1,14 +1,19 @@
-"""How property tests draw their examples, and how a failing one says what replays it."""
+"""How property tests draw their examples, and how a failing one says what replays it; the servers that tests share."""
 
 from __future__ import annotations
 
 import os
 import secrets
 import shlex
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
+from psycopg import sql
+
+from agentrooms.services.postgres import Postgres
+from agentrooms.services.redis import Redis
 
 PROFILE_VARIABLE = "AGENTROOMS_HYPOTHESIS"  # default, or long for campaigns
 PROFILE = os.environ.get(PROFILE_VARIABLE, "default")
@@ -41,3 +46,33 @@ def replay_command(item: pytest.Item) -> str:
     profile = "" if PROFILE == "default" else f"{PROFILE_VARIABLE}={PROFILE} "
     seed = item.config.getoption("hypothesis_seed")
     return f"{profile}python3 run.py test {shlex.quote(item.nodeid)} --hypothesis-seed={seed}"
+
+
+@pytest.fixture(scope="session")
+def postgres_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Postgres server of this test process alone."""
+    server = Postgres(tmp_path_factory.mktemp("services") / "postgres")
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def fresh_schema(postgres_dsn: str) -> Iterator[str]:
+    """The name of a schema that does not exist yet; dropped after the test."""
+    name = f"test_{secrets.token_hex(6)}"
+    yield name
+    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        connection.execute("SET client_min_messages = warning")
+        connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Redis server of this test process alone."""
+    server = Redis(tmp_path_factory.mktemp("services") / "redis")
+    try:
+        yield server.start()
+    finally:
+        server.stop()

@@ -1,0 +1,1 @@
+"""What the program runs on: Postgres, Redis, Ray, the data folder, settings, migrations, backups."""
