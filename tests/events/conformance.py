@@ -133,6 +133,22 @@ def a_tag_is_matched_whole_and_exactly(store: EventStore) -> None:
     assert len(store.read((QueryItem(tags=("room:1",)),))) == 1
 
 
+def a_tag_may_be_any_text(store: EventStore) -> None:
+    """Whatever a store makes of quotes, commas, braces and blanks within, the tag comes back and is found."""
+    tags = ('"', "\\", "a,b", '","', "{}", "NULL", " x ", "ÿ😀", "'; --", "%s %b", "line\nbreak")
+    store.append([event("a", *tags), *(event("b", tag) for tag in tags)], ALWAYS)
+    assert store.read()[0].event.tags == tags
+    assert [len(store.read((QueryItem(tags=(tag,)),))) for tag in tags] == [2] * len(tags)
+    assert isinstance(store.append([event("c")], Condition((QueryItem(tags=tags),), 0)), Conflict)
+
+
+def many_events_may_be_one_append(store: EventStore) -> None:
+    """They stand in their order, one after the other."""
+    events = [event("a", f"n:{n}", data=b"%d" % n) for n in range(1_000)]
+    assert store.append(events, ALWAYS) == store.head()
+    assert [p.event for p in store.read()] == events
+
+
 def nothing_matching_after_the_position_lets_an_append_through(store: EventStore) -> None:
     """What was there before, and what does not match, is no conflict."""
     fill(store)
@@ -219,6 +235,8 @@ SUITE: tuple[Callable[[EventStore], None], ...] = (
     a_query_item_asks_for_any_of_its_types,
     a_query_is_any_of_its_items,
     a_tag_is_matched_whole_and_exactly,
+    a_tag_may_be_any_text,
+    many_events_may_be_one_append,
     nothing_matching_after_the_position_lets_an_append_through,
     a_conflict_is_a_value_and_nothing_is_appended,
     reading_a_conflicts_query_shows_what_stood_against,

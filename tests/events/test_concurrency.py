@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.events.concurrency import Rooms
 from tests.events.stores import ADAPTERS
+from tests.events.test_conformance import HALF
+
+pytestmark = pytest.mark.usefixtures("stores")
 
 
 class RoomsInMemory(Rooms):
@@ -14,5 +19,17 @@ class RoomsInDcb(Rooms):
     make_store = staticmethod(ADAPTERS["dcb"])
 
 
+class RoomsInDcbInPostgres(Rooms):
+    make_store = staticmethod(ADAPTERS["dcb in Postgres"])
+
+
+class RoomsInLogWriter(Rooms):
+    make_store = staticmethod(ADAPTERS["log writer"])
+
+
 TestRoomsInMemory = RoomsInMemory.TestCase
 TestRoomsInDcb = RoomsInDcb.TestCase
+TestRoomsInDcbInPostgres = RoomsInDcbInPostgres.TestCase
+TestRoomsInDcbInPostgres.settings = HALF
+TestRoomsInLogWriter = RoomsInLogWriter.TestCase
+TestRoomsInLogWriter.settings = HALF

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from agentrooms.events.store import Condition, Conflict, EventStore, Query, QueryItem, StoredEvent, StoreError
 from tests.events import conformance
 from tests.events.stores import ADAPTERS
+
+HALF = settings(max_examples=settings().max_examples // 2)  # what waits for a server is slow
+
+pytestmark = pytest.mark.usefixtures("stores")
 
 
 @pytest.fixture(params=ADAPTERS)
@@ -99,3 +104,4 @@ class StoresAgree(RuleBasedStateMachine):
 
 
 TestStoresAgree = StoresAgree.TestCase
+TestStoresAgree.settings = HALF

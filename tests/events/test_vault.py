@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agentrooms.domain.canonical import canonical
 from agentrooms.domain.mandate import mandate_hash
-from agentrooms.events.vault import MemoryVault, NotInVault, get_mandate, put_mandate
+from agentrooms.events.postgres_vault import PostgresVault
+from agentrooms.events.vault import MemoryVault, NotInVault, Vault, get_mandate, put_mandate
 from tests.domain.samples import BUYER, SELLER
+from tests.events.stores import SCHEMAS
+
+pytestmark = pytest.mark.usefixtures("stores")
 
 
-def test_a_secret_is_kept_once_and_never_changes() -> None:
+def in_postgres(table: str = "vault") -> PostgresVault:
+    vault = PostgresVault(*SCHEMAS.fresh("vault"), table=table)
+    SCHEMAS.keep("vault", vault)
+    return vault
+
+
+VAULTS: dict[str, Callable[[], Vault]] = {
+    "memory": MemoryVault,
+    "Postgres": in_postgres,
+    "Postgres, what services remember": lambda: in_postgres("memory"),
+}
+
+
+@pytest.fixture(params=VAULTS)
+def vault(request: pytest.FixtureRequest) -> Vault:
+    return VAULTS[request.param]()
+
+
+def test_a_secret_is_kept_once_and_never_changes(vault: Vault) -> None:
     """The same again is fine, other bytes are refused and change nothing."""
-    vault = MemoryVault()
     vault.put("k", b"1")
     vault.put("k", b"1")
     with pytest.raises(NotInVault):
@@ -25,33 +48,32 @@ def test_a_secret_is_kept_once_and_never_changes() -> None:
     assert caught.value.hint != ""
 
 
-def test_a_mandate_comes_back_under_its_hash() -> None:
+def test_a_mandate_comes_back_under_its_hash(vault: Vault) -> None:
     """Two mandates, two keys."""
-    vault = MemoryVault()
     keys = [put_mandate(vault, signed) for signed in (BUYER, SELLER)]
     assert keys == [mandate_hash(BUYER.mandate), mandate_hash(SELLER.mandate)]
     assert [get_mandate(vault, key) for key in keys] == [BUYER, SELLER]
 
 
 @pytest.mark.parametrize("secret", [b"", b"{}", b"\xff", canonical(SELLER)])
-def test_bytes_that_are_not_the_mandate_of_the_hash_are_not_given(secret: bytes) -> None:
+def test_bytes_that_are_not_the_mandate_of_the_hash_are_not_given(secret: bytes, vault: Vault) -> None:
     """Neither rubbish nor another mandate passes for it."""
-    vault = MemoryVault()
     key = mandate_hash(BUYER.mandate)
     vault.put(key, secret)
     with pytest.raises(NotInVault):
         get_mandate(vault, key)
 
 
-@given(st.dictionaries(st.text(st.characters(codec="ascii")), st.binary(), max_size=5))
+@given(st.dictionaries(st.text(st.characters(codec="ascii", exclude_characters="\0")), st.binary(), max_size=5))
 def test_an_export_reads_back_and_does_not_depend_on_order(secrets: dict[str, bytes]) -> None:
-    """Equal vaults have equal exports."""
-    vault, other = MemoryVault(), MemoryVault()
+    """Equal vaults have equal exports, wherever they are kept."""
+    vault, other, durable = MemoryVault(), MemoryVault(), in_postgres()
     for key, secret in secrets.items():
         vault.put(key, secret)
     for key, secret in reversed(secrets.items()):
         other.put(key, secret)
-    assert vault.export() == other.export() == MemoryVault.load(vault.export()).export()
+    durable.put_many(secrets)
+    assert vault.export() == other.export() == durable.export() == MemoryVault.load(vault.export()).export()
     again = MemoryVault.load(vault.export())
     assert {key: again.get(key) for key in secrets} == secrets
 
@@ -61,3 +83,23 @@ def test_bytes_that_are_no_export_are_refused(data: bytes) -> None:
     """By one error, whatever is wrong."""
     with pytest.raises(NotInVault):
         MemoryVault.load(data)
+
+
+def test_many_are_put_together_or_not_at_all() -> None:
+    """One that differs undoes the others; what is there already is no harm."""
+    vault = in_postgres()
+    vault.put("b", b"2")
+    with pytest.raises(NotInVault, match="other bytes for b"):
+        vault.put_many({"a": b"1", "b": b"-", "c": b"3"})
+    vault.put_many({"b": b"2", "c": b"3"})
+    vault.put_many({})
+    assert vault.export() == MemoryVault.load(vault.export()).export()
+    assert [line[8:9] for line in vault.export().splitlines()] == [b"b", b"c"]
+
+
+@pytest.mark.parametrize("key", ["\0", "\ud800"])
+def test_a_key_that_postgres_cannot_hold_is_refused(key: str) -> None:
+    vault = in_postgres()
+    for use in (lambda: vault.put(key, b""), lambda: vault.get(key)):
+        with pytest.raises(NotInVault):
+            use()
