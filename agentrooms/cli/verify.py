@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from agentrooms.cli.examples import examples
-from agentrooms.cli.params import Folder, Json, head_hash
+from agentrooms.cli.params import Folder, Json, Misuse, head_hash
 
 if TYPE_CHECKING:
     from agentrooms.sim.audit import Check, Report
@@ -21,8 +22,19 @@ def register(app: typer.Typer) -> None:
             "agentrooms verify runs/a",
             "agentrooms verify runs/a --re-execute",
             "agentrooms verify runs/a --expect-head 5f1d… --json",
+            "agentrooms verify archives/x --key 9a0c…",
         ),
     )(verify)
+
+
+def _public_key(value: str) -> str:
+    """Reads an Ed25519 public key."""
+    text = value.strip().lower()
+    if re.fullmatch(r"[0-9a-f]{64}", text) is None:
+        raise Misuse(
+            f"{value!r} is not a public key", "64 hexadecimal digits, as `agentrooms export room:ID` prints it"
+        )
+    return text
 
 
 def verify(
@@ -39,11 +51,21 @@ def verify(
             parser=head_hash,
         ),
     ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            "--key",
+            metavar="HEX",
+            help="The public key of the installation that a live room's archive should be from.",
+            parser=_public_key,
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Check an archive: hash chains, signatures, certificates, mandates, invariants, conservation.
 
-    Exit code 0 when all checks pass, 1 when one fails; the first failure is named with its place.
+    Exit code 0 when all checks pass, 1 when one fails; the first failure is named with its place. What could not be
+    checked is listed.
     """
     from agentrooms.cli.console import emit
     from agentrooms.cli.progress import step_progress
@@ -54,7 +76,7 @@ def verify(
         def show(stage: str, done: int, total: int) -> None:
             step(f"{stage}: event {done:,} of {total:,}")
 
-        report = audit(folder, expect_head=expect_head, re_execute=re_execute, progress=show)
+        report = audit(folder, expect_head=expect_head, key=key, re_execute=re_execute, progress=show)
     if json:
         emit(_document(report))
     else:

@@ -1,7 +1,8 @@
 """A run's archive: a folder with `events.ndjson`, `vault.ndjson` and a signed `manifest.json`.
 
 Only `events.ndjson` is compared between runs. The manifest says what made it and where its chains
-end; the vault holds the mock mandates, so that a simulated run can be checked in full.
+end; the vault holds the mock mandates, so that a simulated run can be checked in full. The archive
+of a live room (`live_archive.py`) has the same files and shares what stands in `SignedManifest`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import platform
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from nacl.signing import SigningKey
@@ -20,13 +22,14 @@ from agentrooms.domain.keys import derive_key, public_hex, sign, verify
 from agentrooms.errors import AgentroomsError, InvalidInput
 from agentrooms.events.journal import Head
 from agentrooms.events.record import Recorded, decode_line
-from agentrooms.events.vault import MemoryVault
+from agentrooms.events.store import EventStore
+from agentrooms.events.vault import MemoryVault, Vault
 from agentrooms.sim import folders, sales
-from agentrooms.sim.engine import Engine
 from agentrooms.sim.settings import RunSettings
 
 FORMAT = 1
 EVENTS, VAULT, MANIFEST = "events.ndjson", "vault.ndjson", "manifest.json"
+RUN, ROOM = "run", "room"  # kinds of archives; the manifest of a run, which came first, does not say it
 
 
 class Parent(msgspec.Struct, frozen=True):
@@ -36,25 +39,57 @@ class Parent(msgspec.Struct, frozen=True):
     events: int
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What made an archive and where it ends; `signature` covers all the other fields."""
+class SignedManifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What every manifest says of its log and of the program; `signature` covers all other fields, also a kind's own."""
 
-    format: int = FORMAT
     version: str
     commit: str | None
     lock_sha256: str | None
     python: str
+    events: int
+    events_sha256: str
+    heads: dict[str, Head]
+    head: str
+    public_key: str
+    signature: str = ""
+
+
+class Manifest(SignedManifest, frozen=True, kw_only=True):
+    """What made a run's archive and where it ends."""
+
+    format: int = FORMAT
     run: str
     settings: RunSettings
     data_sha256: dict[str, str]
-    events: int
-    events_sha256: str
     vault_sha256: str
-    heads: dict[str, Head]
-    head: str
     parent: Parent | None
-    public_key: str
-    signature: str = ""
+
+
+class Finished(Protocol):
+    """A run that has come to its end, wherever its actors lived."""
+
+    @property
+    def settings(self) -> RunSettings:
+        """What made it."""
+
+    @property
+    def run_key(self) -> bytes:
+        """The key of all its draws."""
+
+    @property
+    def run_id(self) -> str:
+        """Its id."""
+
+    @property
+    def store(self) -> EventStore:
+        """Its log."""
+
+    @property
+    def vault(self) -> Vault:
+        """Its secrets."""
+
+
+SomeManifest = TypeVar("SomeManifest", bound=SignedManifest)
 
 
 class NotAnArchive(InvalidInput):
@@ -73,74 +108,121 @@ def head_of(heads: dict[str, Head]) -> str:
     return digest("agentrooms/heads/v1", canonical(heads))
 
 
-def signed_bytes(manifest: Manifest) -> bytes:
+def signed_bytes(manifest: SignedManifest) -> bytes:
     """Returns what the manifest's signature covers."""
     return b"agentrooms/manifest/v1\0" + canonical(msgspec.structs.replace(manifest, signature=""))
 
 
-def is_signed(manifest: Manifest) -> bool:
+def is_signed(manifest: SignedManifest) -> bool:
     """Tells whether the manifest is as it was signed."""
     return verify(manifest.public_key, signed_bytes(manifest), manifest.signature)
 
 
-def lines_of(engine: Engine) -> list[bytes]:
+def seal(manifest: SomeManifest, key: SigningKey) -> SomeManifest:
+    """Returns the manifest with the key's signature."""
+    unsigned = msgspec.structs.replace(manifest, public_key=public_hex(key), signature="")
+    return msgspec.structs.replace(unsigned, signature=sign(key, signed_bytes(unsigned)))
+
+
+def file_of(manifest: SignedManifest) -> bytes:
+    """Returns the bytes of `manifest.json`."""
+    return msgspec.json.format(canonical(manifest), indent=2) + b"\n"
+
+
+def events_file(lines: list[bytes]) -> bytes:
+    """Returns the bytes of `events.ndjson`."""
+    return b"".join(line + b"\n" for line in lines)
+
+
+def made_by() -> dict[str, Any]:
+    """Returns the manifest's fields about the program that writes it."""
+    return {
+        "version": version("agentrooms"),
+        "commit": _commit(),
+        "lock_sha256": _lock_hash(),
+        "python": platform.python_version(),
+    }
+
+
+def lines_of(run: Finished) -> list[bytes]:
     """Returns a finished run's log as lines, in the log's order."""
-    return [positioned.event.data for positioned in engine.store.read()]
+    return [positioned.event.data for positioned in run.store.read()]
 
 
-def make_manifest(engine: Engine, lines: list[bytes], parent: Parent | None = None) -> Manifest:
+def make_manifest(run: Finished, lines: list[bytes], parent: Parent | None = None) -> Manifest:
     """Returns the signed manifest of a finished run."""
-    key = derive_key(engine.run_key, "manifest", engine.run_id)
+    key = derive_key(run.run_key, "manifest", run.run_id)
     heads = {r.chain: Head(r.seq, r.hash) for r in map(decode_line, lines)}
     unsigned = Manifest(
-        version=version("agentrooms"),
-        commit=_commit(),
-        lock_sha256=_lock_hash(),
-        python=platform.python_version(),
-        run=engine.run_id,
-        settings=engine.settings,
+        **made_by(),
+        run=run.run_id,
+        settings=run.settings,
         data_sha256={sales.DATA_FILE: sales.data_hash()},
         events=len(lines),
-        events_sha256=hashlib.sha256(b"".join(line + b"\n" for line in lines)).hexdigest(),
-        vault_sha256=hashlib.sha256(engine.vault.export()).hexdigest(),
+        events_sha256=hashlib.sha256(events_file(lines)).hexdigest(),
+        vault_sha256=hashlib.sha256(run.vault.export()).hexdigest(),
         heads=heads,
         head=head_of(heads),
         parent=parent,
-        public_key=public_hex(key),
+        public_key="",
     )
     return seal(unsigned, key)
 
 
-def seal(manifest: Manifest, key: SigningKey) -> Manifest:
-    """Returns the manifest with its signature."""
-    return msgspec.structs.replace(manifest, signature=sign(key, signed_bytes(manifest)))
-
-
-def write(folder: Path, engine: Engine, *, parent: Parent | None = None) -> Manifest:
+def write(folder: Path, run: Finished, *, parent: Parent | None = None) -> Manifest:
     """Writes a finished run's archive; its manifest goes last. Raises InvalidInput where it cannot be."""
     folders.require_free(folder)
-    lines = lines_of(engine)
-    manifest = make_manifest(engine, lines, parent)
+    lines = lines_of(run)
+    manifest = make_manifest(run, lines, parent)
     files = {
-        EVENTS: b"".join(line + b"\n" for line in lines),
-        VAULT: engine.vault.export(),
-        MANIFEST: msgspec.json.format(canonical(manifest), indent=2) + b"\n",
+        EVENTS: events_file(lines),
+        VAULT: run.vault.export(),
+        MANIFEST: file_of(manifest),
     }
     folders.write_whole(folder, files)
     return manifest
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """Returns an archive's manifest. Raises NotAnArchive."""
+class _Kind(msgspec.Struct, frozen=True):
+    """What is read of a manifest first."""
+
+    format: int = FORMAT
+    kind: str = RUN
+
+
+def kind_of(folder: Path) -> str:
+    """Returns the kind of archive a folder's manifest claims, RUN when it cannot be read. Raises NotAnArchive."""
     try:
-        manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+        return msgspec.json.decode(manifest_bytes(folder), type=_Kind).kind
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return RUN
+
+
+def manifest_bytes(folder: Path) -> bytes:
+    """Returns the bytes of an archive's manifest. Raises NotAnArchive."""
+    try:
+        return (folder / MANIFEST).read_bytes()
     except OSError as error:
         raise _unreadable(folder / MANIFEST, error) from error
+
+
+def decode_manifest(folder: Path, type_: type[SomeManifest], format_: int) -> SomeManifest:
+    """Returns an archive's manifest of one kind and format. Raises NotAnArchive."""
+    data = manifest_bytes(folder)
+    try:
+        found = msgspec.json.decode(data, type=_Kind).format
+        if found != format_:
+            raise NotAnArchive(f"{folder} has format {found}, this program reads {format_}")
+        return msgspec.json.decode(data, type=type_)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise NotAnArchive(f"{folder / MANIFEST} is not a manifest: {error}", hint=_HINT) from error
-    if manifest.format != FORMAT:
-        raise NotAnArchive(f"{folder} has format {manifest.format}, this program reads {FORMAT}")
-    return manifest
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Returns the manifest of a run's archive. Raises NotAnArchive, also for the archive of a live room."""
+    if kind_of(folder) == ROOM:
+        raise NotAnArchive(f"{folder} is the archive of a live room, not of a run", hint="`agentrooms verify` reads it")
+    return decode_manifest(folder, Manifest, FORMAT)
 
 
 def read_lines(folder: Path) -> list[bytes]:

@@ -172,7 +172,9 @@ class Genesis:
         if intervention.removed:
             return Remove(self._changed(intervention).spawned.agent)
         mandate = self._remandate(None, intervention)
-        return Reconfigure(self._changed(intervention).spawned.agent, intervention.strategy, intervention.style, mandate)
+        return Reconfigure(
+            self._changed(intervention).spawned.agent, intervention.strategy, intervention.style, mandate
+        )
 
     def _remandate(self, vault: Vault | None, intervention: Intervention) -> str | None:
         """Returns the hash of the mandate an intervention gives, None when it gives none; keeps it in the vault."""

@@ -64,9 +64,22 @@ def load_sales() -> tuple[Sale, ...]:
 
 def window(run_key: bytes, usdc_per_eth: int) -> Window:
     """Returns the run's window: consecutive sales at a place drawn from the seed, each token's last sale."""
-    sales = load_sales()
-    first = draw_below(run_key, len(sales) - WINDOW_SALES, "window")
-    prices = {s.token_id: to_tick(s.price_eth_micros * usdc_per_eth) for s in sales[first : first + WINDOW_SALES]}
+    return _window(run_key, usdc_per_eth, draw_below(run_key, len(load_sales()) - WINDOW_SALES, "window"))
+
+
+def window_of(token_id: str, run_key: bytes, usdc_per_eth: int) -> Window | None:
+    """Returns a window around a token's last sale, None for a token that was not sold."""
+    places = [place for place, sale in enumerate(load_sales()) if sale.token_id == token_id]
+    if not places:
+        return None
+    first = min(max(0, places[-1] - WINDOW_SALES // 2), len(load_sales()) - WINDOW_SALES)
+    return _window(run_key, usdc_per_eth, first)
+
+
+def _window(run_key: bytes, usdc_per_eth: int, first: int) -> Window:
+    prices = {
+        s.token_id: to_tick(s.price_eth_micros * usdc_per_eth) for s in load_sales()[first : first + WINDOW_SALES]
+    }
     middle = median_low(prices.values())
     over, under = RARE_PART
     grades = {token: RARE if price * under > middle * over else COMMON for token, price in prices.items()}

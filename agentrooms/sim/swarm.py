@@ -10,9 +10,11 @@ from collections.abc import Callable
 import msgspec
 from nacl.signing import SigningKey
 
+from agentrooms.domain import user
 from agentrooms.domain.agent import AgentSpawned
 from agentrooms.domain.assets import Item, WantKind, Wants
 from agentrooms.domain.canonical import digest
+from agentrooms.domain.event import Event
 from agentrooms.domain.ids import derive_id, draw_below
 from agentrooms.domain.keys import derive_key, public_hex, sign, wallet_address
 from agentrooms.domain.ledger import LedgerFunded, LedgerMinted
@@ -40,6 +42,11 @@ STRATEGIES = (
 )
 STYLES = (Style.FORMAL, Style.CASUAL, Style.PROFESSIONAL, Style.AGGRESSIVE)
 
+Draw = Callable[[str, int], int]
+"""Draws for a purpose a number below a bound."""
+Prices = tuple[int, int, int | None]
+"""Limit, start and, for a seller, maximum."""
+
 
 class Recruit(msgspec.Struct, frozen=True):
     """One agent of a swarm before it joins."""
@@ -51,16 +58,33 @@ class Recruit(msgspec.Struct, frozen=True):
     mint: LedgerMinted | None
     budget_usdc_micros: int
 
+    def provided(self) -> list[Event]:
+        """Returns what gives the recruit all it has: its user, and a budget and funds or an item."""
+        wallet = self.spawned.owner
+        events: list[Event] = [*user.register(user.User(), wallet)]
+        if self.funds is not None:
+            known = user.User(user.user_id(wallet), wallet)
+            events += [*user.set_budget(known, self.budget_usdc_micros), self.funds]
+        if self.mint is not None:
+            events.append(self.mint)
+        return events
+
 
 class Recruiter:
-    """Draws the agents of one run."""
+    """Draws the agents of one run, or of one live swarm.
 
-    def __init__(self, settings: RunSettings, run_key: bytes, run: str, swarm: str, market: Window) -> None:
+    Swarms of one key and `roster` draw the same agents, on other ids, wallets and salts; it is the run by default.
+    """
+
+    def __init__(
+        self, settings: RunSettings, run_key: bytes, run: str, swarm: str, market: Window, *, roster: str | None = None
+    ) -> None:
         self._settings = settings
         self._key = run_key
         self._run = run
         self._swarm = swarm
         self._market = market
+        self._roster = roster if roster is not None else run
 
     def recruits(self) -> list[Recruit]:
         """Returns buyers and sellers in the order in which they join."""
@@ -81,11 +105,12 @@ class Recruiter:
 
     def _recruit(self, role: Role, ordinal: int) -> Recruit:
         agent = derive_id("agent", self._run, role, ordinal)
-        draw = self._draw(agent)
+        draw = self._draw(derive_id("agent", self._roster, role, ordinal))
         join = 1 + draw("join", JOIN_ROUNDS)
         item = self._item(ordinal) if role is Role.SELLER else None
-        wants = self._wants(agent) if role is Role.BUYER else None
-        signed = self._signed(self._mandate(agent, role, ordinal, item, wants), agent)
+        wants = self._wants(draw) if role is Role.BUYER else None
+        prices = self._bidding(draw, wants) if wants is not None else self._asking(draw, ordinal)
+        signed = self._signed(self._mandate(agent, draw, item, wants, prices), agent)
         owner = signed.mandate.principal
         spawned = AgentSpawned(
             agent=agent,
@@ -106,17 +131,15 @@ class Recruiter:
                 approved=True, collection=COLLECTION, owner=owner, token_id=item.token_id, traits=item.traits
             )
             return Recruit(join, spawned, signed, None, mint, 0)
-        return Recruit(join, spawned, signed, self._funds(agent, owner), None, self._budget())
+        return Recruit(join, spawned, signed, self._funds(draw, owner), None, self._budget())
 
-    def _mandate(self, agent: str, role: Role, ordinal: int, item: Item | None, wants: Wants | None) -> Mandate:
-        settings, draw = self._settings, self._draw(agent)
+    def _mandate(self, agent: str, draw: Draw, item: Item | None, wants: Wants | None, prices: Prices) -> Mandate:
+        settings = self._settings
         least, most = settings.mandate_rounds
         rounds = least + draw("expiry", most - least + 1)
-        limit, start, maximum = (
-            self._asking(agent, ordinal) if role is Role.SELLER else self._bidding(agent, wants or Wants())
-        )
+        limit, start, maximum = prices
         return Mandate(
-            role=role,
+            role=Role.BUYER if item is None else Role.SELLER,
             principal=wallet_address(public_hex(self._wallet(agent))),
             collection=COLLECTION,
             item=item,
@@ -129,17 +152,15 @@ class Recruiter:
             salt=digest("agentrooms/salt/v1", self._key + agent.encode()),
         )
 
-    def _asking(self, agent: str, ordinal: int) -> tuple[int, int, int | None]:
+    def _asking(self, draw: Draw, ordinal: int) -> Prices:
         """Returns limit, start and maximum: a seller parts with its item for 70 to 100 % of what it sold for."""
-        draw = self._draw(agent)
         worth = self._market.items[ordinal][2]
         limit = _part(worth, 700 + draw("limit", 301))
         start = _part(limit, 1_150 + draw("start", 451))
         return limit, start, 2 * start
 
-    def _bidding(self, agent: str, wants: Wants) -> tuple[int, int, int | None]:
+    def _bidding(self, draw: Draw, wants: Wants) -> Prices:
         """Returns limit and start: a buyer pays 95 to 130 % of a sale drawn from those of its grade."""
-        draw = self._draw(agent)
         sales = self._market.rare if wants.traits.get(COMPARABLE_BY) == RARE else self._market.common
         worth = sales[draw("worth", len(sales))]
         limit = _part(worth, 950 + draw("limit", 351))
@@ -149,8 +170,7 @@ class Recruiter:
         token, grade, _price = self._market.items[ordinal % len(self._market.items)]
         return Item(token, f"Punk #{token}", {COMPARABLE_BY: grade})
 
-    def _wants(self, agent: str) -> Wants:
-        draw = self._draw(agent)
+    def _wants(self, draw: Draw) -> Wants:
         kind = draw("wants", 100)
         if kind < 65:
             return Wants()
@@ -159,9 +179,9 @@ class Recruiter:
         pool = [token for token, grade, _price in self._market.items[:LISTED_POOL] if grade == COMMON]
         return Wants(WantKind.ITEMS, tuple(sorted(t for t in pool if draw(f"lists/{t}", 2) == 0)) or (pool[0],))
 
-    def _funds(self, agent: str, owner: str) -> LedgerFunded:
+    def _funds(self, draw: Draw, owner: str) -> LedgerFunded:
         """Returns what the mock wallet holds; some wallets turn out empty-handed when the run asks for it."""
-        short = self._draw(agent)("underfunded", PERMILLE) < self._settings.underfunded_permille
+        short = draw("underfunded", PERMILLE) < self._settings.underfunded_permille
         budget = self._budget()
         return LedgerFunded(allowance_usdc_micros=budget, balance_usdc_micros=0 if short else budget, wallet=owner)
 
@@ -176,7 +196,7 @@ class Recruiter:
     def _wallet(self, agent: str) -> SigningKey:
         return derive_key(self._key, "wallet", agent)
 
-    def _draw(self, agent: str) -> Callable[[str, int], int]:
+    def _draw(self, agent: str) -> Draw:
         return lambda purpose, bound: draw_below(self._key, bound, purpose, agent)
 
 

@@ -4,69 +4,87 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from agentrooms.sim.audit import rerun
+from agentrooms.sim.audit import live, rerun
 from agentrooms.sim.audit.acts import Acts
 from agentrooms.sim.audit.certificates import Certificates
 from agentrooms.sim.audit.chains import check_chains
 from agentrooms.sim.audit.commands import Commands
 from agentrooms.sim.audit.folds import check_fold
-from agentrooms.sim.audit.heads import check_expected, check_fork, check_heads, head_of_log, note_data
+from agentrooms.sim.audit.heads import check_expected, check_fork, check_heads, check_key, head_of_log, note_data
 from agentrooms.sim.audit.limits import Mandates
 from agentrooms.sim.audit.lines import check_lines
 from agentrooms.sim.audit.locks import Locks
 from agentrooms.sim.audit.report import Check, Progress, Report, guarded, not_run
-from agentrooms.sim.audit.settlement import check_settlement
-from agentrooms.sim.audit.source import Log, Source
+from agentrooms.sim.audit.settlement import check_settlement, check_transactions
+from agentrooms.sim.audit.source import Source
 from agentrooms.sim.audit.tables import check_tables
 from agentrooms.sim.audit.walk import Rule, skipped, walk
 
 __all__ = ["Check", "Progress", "Report", "audit"]
 
 RULES: tuple[type[Rule], ...] = (Commands, Mandates, Acts, Locks, Certificates)
+PARTIAL_RULES: tuple[type[Rule], ...] = (Commands, Certificates)  # those that need not know what came before
+WHOLE = ("settlement", "fold", "tables")  # checks of a log from its beginning
 
 
 def audit(
-    folder: Path, *, expect_head: str | None = None, re_execute: bool = False, progress: Progress | None = None
+    folder: Path,
+    *,
+    expect_head: str | None = None,
+    key: str | None = None,
+    re_execute: bool = False,
+    progress: Progress | None = None,
 ) -> Report:
     """Returns what is right, wrong and uncheckable about an archive. Raises NotAnArchive when files are missing.
 
-    `expect_head` is the head noted elsewhere; `re_execute` runs the archive's settings again.
+    `expect_head` is the head noted elsewhere, `key` the public key (hex) that should have signed; `re_execute`
+    runs a run's settings again, or the agents of an opened room from its recorded inputs.
     """
     tell = progress if progress is not None else _silent
     source = Source(folder, tell)
     unchecked: list[str] = []
-    checks = _integrity(source, expect_head, tell)
+    checks = _integrity(source, expect_head, key, tell)
     checks += _meaning(source, unchecked, tell)
     fork = check_fork(source, unchecked)
     checks += [fork] if fork is not None else []
-    if re_execute:
+    if re_execute and source.live:
+        checks.append(guarded(rerun.NAME, lambda: rerun.check_room(source, tell)))
+    elif re_execute:
         checks.append(guarded(rerun.NAME, lambda: rerun.check_rerun(source.log, source.manifest, tell)))
-    unchecked += _notes(source, expect_head, re_execute=re_execute)
+    if source.room is not None:
+        unchecked += live.notes(source, source.room, keyed=key is not None, re_execute=re_execute)
+    else:
+        unchecked += _notes(source, expect_head, re_execute=re_execute)
     return Report(head_of_log(source), tuple(checks), tuple(unchecked))
 
 
-def _integrity(source: Source, expect_head: str | None, tell: Progress) -> list[Check]:
+def _integrity(source: Source, expect_head: str | None, key: str | None, tell: Progress) -> list[Check]:
     """Are the bytes those that were written?"""
     log, total = source.log, len(source.log.lines)
     tell("lines", 0, total)
-    checks = [guarded("lines", lambda: check_lines(log))]
+    checks = [guarded("lines", lambda: check_lines(log, partial=source.partial))]
     tell("chains", 0, total)
-    checks.append(guarded("chains", lambda: check_chains(log, source.manifest)))
+    checks.append(guarded("chains", lambda: check_chains(log, source.either)))
     checks.append(guarded("heads", lambda: check_heads(source)))
     if expect_head is not None:
         checks.append(guarded("expect_head", lambda: check_expected(source, expect_head)))
+    if key is not None:
+        checks.append(guarded("key", lambda: check_key(source, key)))
     return checks
 
 
 def _meaning(source: Source, unchecked: list[str], tell: Progress) -> list[Check]:
     """Could what they say have happened?"""
     log, total = source.log, len(source.log.lines)
-    why = _unreadable(log)
+    rules = PARTIAL_RULES if source.partial else RULES
+    why = _unreadable(source)
     if why:
-        return [*skipped(RULES, why), *(not_run(name, why) for name in ("settlement", "fold", "tables"))]
-    checks = walk(log, [rule(source) for rule in RULES], tell)
+        return [*skipped(rules, why), *(not_run(name, why) for name in WHOLE if not source.partial)]
+    checks = walk(log, [rule(source) for rule in rules], tell)
+    if source.partial:
+        return checks
     tell("settlement", 0, total)
-    checks.append(guarded("settlement", lambda: check_settlement(log, source.vault, unchecked)))
+    checks.append(guarded("settlement", lambda: _settlement(source, unchecked)))
     tell("fold", 0, total)
     checks.append(guarded("fold", lambda: check_fold(log)))
     tell("tables", 0, total)
@@ -75,7 +93,16 @@ def _meaning(source: Source, unchecked: list[str], tell: Progress) -> list[Check
     return checks
 
 
-def _unreadable(log: Log) -> str:
+def _settlement(source: Source, unchecked: list[str]) -> Check:
+    if source.live:
+        return check_transactions(source.log, source.vault)
+    return check_settlement(source.log, source.vault, unchecked)
+
+
+def _unreadable(source: Source) -> str:
+    log = source.log
+    if source.live and source.room is None:
+        return "a room's archive cannot be read without its manifest"
     if log.broken:
         return f"line {min(log.broken)} cannot be read"
     return "" if log.events else "the log is empty"

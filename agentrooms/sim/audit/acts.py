@@ -7,9 +7,10 @@ from typing import ClassVar
 from agentrooms.domain.agent import AgentSpawned
 from agentrooms.domain.room import ActPosted, ActsExplained, QuoteExpired, RoomClosed
 from agentrooms.domain.terms import ActKind, Role
+from agentrooms.events.record import PLATFORM
 from agentrooms.sim.audit.floor import PRICED, Floor, Quote, Seat
 from agentrooms.sim.audit.limits import wanted
-from agentrooms.sim.audit.source import Source
+from agentrooms.sim.audit.source import HIDDEN, Source
 from agentrooms.sim.audit.walk import Handler, Line, Rule
 
 MESSAGES_A_MINUTE = 10
@@ -37,12 +38,14 @@ class Acts(Rule):
     def __init__(self, source: Source) -> None:
         super().__init__(source)
         self._acted: dict[str, tuple[int, int, set[str]]] = {}
+        self._cut = _last_round(source) if source.live else None
 
     def handlers(self) -> dict[str, Handler]:
         """Everything agents live through and say."""
         return {
             "act.posted": self._posted,
             "acts.explained": self._explained,
+            HIDDEN: self._hidden,
             "quote.expired": self._expired,
             "agent.spawned": self._spawned,
             "agent.left": self._left,
@@ -53,8 +56,10 @@ class Acts(Rule):
         }
 
     def finish(self) -> None:
-        """No round's acts are without their explanation."""
+        """No round's acts are without their explanation, unless a live room's archive ends among them."""
         for number, round_, _agents in self._acted.values():
+            if round_ == self._cut:
+                continue
             self.found.wrong(number, f"the acts of round {round_} are not explained")
 
     def _posted(self, line: Line) -> None:
@@ -121,6 +126,10 @@ class Acts(Rule):
             named, acted = ", ".join(sorted(event.reasons)), ", ".join(sorted(agents))
             self.found.wrong(line.number, f"it explains acts of {named}; in round {round_} acted {acted or 'nobody'}")
 
+    def _hidden(self, line: Line) -> None:
+        if self._acted.pop(line.recorded.chain, None) is None:
+            self.found.wrong(line.number, "the line is redacted, but no explanation of acts is due here")
+
     def _expired(self, line: Line) -> None:
         event: QuoteExpired = line.event
         quote = line.floor.quotes.get(event.quote)
@@ -165,6 +174,12 @@ class Acts(Rule):
             self.found.wrong(
                 line.number, f"the room closes ({event.reason}) with {len(present)} agents in it, or again"
             )
+
+
+def _last_round(source: Source) -> int | None:
+    """Returns the round in which a live room's archive may have been cut."""
+    rounds = (getattr(r.event, "round", None) for _number, r in reversed(source.log.events) if r.chain != PLATFORM)
+    return next(rounds, None)
 
 
 def _stranger(_floor: Floor, event: ActPosted) -> str:

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from agentrooms.events.journal import Head
-from agentrooms.events.record import GENESIS, Recorded
-from agentrooms.sim.archive import Manifest
+from agentrooms.events.record import Recorded
+from agentrooms.sim.archive import SignedManifest
 from agentrooms.sim.audit.report import Check, Findings
 from agentrooms.sim.audit.source import Log
+from agentrooms.sim.live_archive import Redaction, RoomManifest
 
-Entry = tuple[int, Recorded]
+Link = Recorded | Redaction
+Entry = tuple[int, Link]
+_START = Head()
 
 
-def check_chains(log: Log, manifest: Manifest | None) -> Check:
+def check_chains(log: Log, manifest: SignedManifest | None) -> Check:
     """Checks the links of all chains, and their ends against the manifest."""
     found = Findings("chains", log.place)
-    found.count = len(log.events)
+    links = log.links()
+    found.count = len(links)
+    starts: dict[str, Head] = {}
+    if isinstance(manifest, RoomManifest):
+        starts[manifest.room] = Head(manifest.first - 1, manifest.prev)
+        _check_elsewhere(found, log)
     chains: dict[str, list[Entry]] = {}
-    for entry in log.events:
+    for entry in links:
         chains.setdefault(entry[1].chain, []).append(entry)
     for chain, entries in chains.items():
-        broken = _first_break(chain, entries, log)
+        broken = _first_break(chain, entries, log, starts.get(chain, _START))
         if broken is not None:
             found.wrong(*broken)
         elif manifest is not None:
@@ -32,29 +40,45 @@ def check_chains(log: Log, manifest: Manifest | None) -> Check:
 
 def heads_of(log: Log) -> dict[str, Head]:
     """Returns where the log's chains end."""
-    last = {recorded.chain: recorded for _number, recorded in log.events}
+    last = {link.chain: link for _number, link in log.links()}
     return {chain: Head(recorded.seq, recorded.hash) for chain, recorded in last.items()}
 
 
-def _first_break(chain: str, entries: list[Entry], log: Log) -> tuple[int, str] | None:
+def _first_break(chain: str, entries: list[Entry], log: Log, start: Head) -> tuple[int, str] | None:
     """Returns the first line that does not follow the one before it in its chain, and what that means."""
-    seq, prev, before = 0, GENESIS, 0
+    seq, prev, before = start.seq, start.hash, 0
     for number, r in entries:
         if r.seq != seq + 1:
             return number, _wrong_seq(chain, entries, number, r, seq + 1, before, log)
-        if r.prev != prev:
-            return number, _wrong_link(chain, r, before)
+        if isinstance(r, Recorded) and r.prev != prev:  # a redacted line shows its own hash only
+            return number, _wrong_link(chain, r, before, start)
         seq, prev, before = r.seq, r.hash, number
     return None
 
 
-def _wrong_link(chain: str, r: Recorded, before: int) -> str:
+def _check_elsewhere(found: Findings, log: Log) -> None:
+    """Checks lines of other rooms as far as can be: their chains have gaps here."""
+    before: dict[str, Recorded] = {}
+    for number, r in log.elsewhere:
+        found.count += 1
+        last = before.get(r.chain)
+        if last is not None and r.seq <= last.seq:
+            found.wrong(number, f"chain {r.chain} has seq {r.seq} after {last.seq}: lines were swapped or repeated")
+        elif last is not None and r.seq == last.seq + 1 and r.prev != last.hash:
+            found.wrong(number, f"the line before it in chain {r.chain} was changed, or this line's link to it was")
+        before[r.chain] = r
+
+
+def _wrong_link(chain: str, r: Recorded, before: int, start: Head) -> str:
+    if not before and start.seq:
+        said = _short(start.hash)
+        return f"it links to {_short(r.prev)}, the manifest says that the line before it has hash {said}"
     if not before:
         return f"the first line of chain {chain} links to {_short(r.prev)}, not to zeros: this line was changed"
     return f"line {before} was changed, or this line's link to it was (it holds {_short(r.prev)})"
 
 
-def _wrong_seq(chain: str, entries: list[Entry], number: int, r: Recorded, due: int, before: int, log: Log) -> str:
+def _wrong_seq(chain: str, entries: list[Entry], number: int, r: Link, due: int, before: int, log: Log) -> str:
     places = [n for n, other in entries if other.seq == r.seq and n != number]
     if r.seq < due:
         again = f"it stands at line {places[0]} already" if places else "it is out of order"

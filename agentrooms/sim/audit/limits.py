@@ -17,8 +17,10 @@ from agentrooms.domain.mandate import Mandate, SignedMandate, mandate_bytes, man
 from agentrooms.domain.room import ActPosted
 from agentrooms.domain.terms import ActKind, Role
 from agentrooms.sim.audit.floor import Floor
+from agentrooms.sim.audit.report import Check
 from agentrooms.sim.audit.source import UNREADABLE, Source, Vault
 from agentrooms.sim.audit.walk import Handler, Line, Rule
+from agentrooms.sim.live_archive import room_key_name
 
 TICK_USDC_MICROS = 10_000
 HASH_HEX_DIGITS = 64
@@ -34,12 +36,19 @@ class Mandates(Rule):
     def __init__(self, source: Source) -> None:
         super().__init__(source)
         self._holders: dict[str, str] = {}
+        self._sent: set[str] = set()
+        self._room_key = room_key_name(source.room.room) if source.room is not None else ""
 
     def handlers(self) -> dict[str, Handler]:
         """Nothing when the archive is sealed."""
         if self.vault is None:
             return {}
-        return {"agent.spawned": self._spawned, "agent.reconfigured": self._reconfigured, "act.posted": self._posted}
+        return {
+            "agent.spawned": self._spawned,
+            "agent.reconfigured": self._reconfigured,
+            "act.posted": self._posted,
+            "escrow.submitted": self._submitted,
+        }
 
     def finish(self) -> None:
         """Each entry of the vault is what its key says, used or not."""
@@ -47,12 +56,32 @@ class Mandates(Rule):
             return
         for problem in self.vault.problems:
             self.found.wrong(0, problem)
-        for key in self.vault.entries:
+        if self.live:
+            self._check_own()
+        for key in self.vault.entries.keys() - {self._room_key}:
             self.found.expect(
                 _is_itself(self.vault, key),
                 0,
                 f"the vault's entry {key} is not what its key says, or is not signed",
             )
+
+    def check(self) -> Check:
+        """Returns the result, or that there is none without a vault."""
+        if self.vault is None:
+            return Check(self.name, True, 0, "", "not checked: the archive is sealed (it has no vault)")
+        return super().check()
+
+    def _check_own(self) -> None:
+        """Checks that a live room's vault holds its own secrets, all of them, and nothing else."""
+        assert self.vault is not None
+        self.found.expect(
+            self._room_key in self.vault.entries, 0, f"the vault has no key of the room ({self._room_key})"
+        )
+        for key in sorted(self.vault.entries.keys() - self._holders.keys() - self._sent - {self._room_key}):
+            self.found.wrong(0, f"the vault's entry {key} is of nothing in this room: it belongs to another archive")
+
+    def _submitted(self, line: Line) -> None:
+        self._sent.add(line.event.tx_hash)
 
     def _spawned(self, line: Line) -> None:
         self._claimed(line, line.event, line.event.mandate_hash)

@@ -13,6 +13,7 @@ from agentrooms.events.record import Recorded, encode_line
 from agentrooms.events.tags import tags_of
 from agentrooms.sim.audit.report import Check, Findings
 from agentrooms.sim.audit.source import UNREADABLE, Log, command_of, fields_of
+from agentrooms.sim.live_archive import ELSEWHERE_TYPES
 
 _ENCODER = msgspec.json.Encoder(order="sorted")
 
@@ -28,8 +29,8 @@ def _no_float(text: str) -> float:
 _STRICT = msgspec.json.Decoder(float_hook=_no_float)
 
 
-def check_lines(log: Log) -> Check:
-    """Checks each line on its own."""
+def check_lines(log: Log, *, partial: bool = False) -> Check:
+    """Checks each line on its own; in a `partial` log, deals may have been locked before its first line."""
     found = Findings("lines", log.place)
     found.count = len(log.lines)
     for number, why in log.broken.items():
@@ -39,9 +40,14 @@ def check_lines(log: Log) -> Check:
     if not log.ends_whole:
         found.wrong(len(log.lines), "the file ends within this line: it was cut")
     deals: dict[str, Terms] = {}
-    for number, recorded in log.events:
+    for number, recorded in log.elsewhere:
+        if recorded.type not in ELSEWHERE_TYPES:
+            found.wrong(number, f"{recorded.type} of room {recorded.chain} is no lock: it does not belong here")
+    for number, recorded in log.decoded():
         if _written_again(recorded) != recorded.line:
             _explain(found, number, recorded.line)
+        elif partial and getattr(recorded.event, "deal", None) not in {None, *deals}:
+            continue
         elif wrong := _wrong_tags(recorded, deals):
             found.wrong(number, wrong)
     return found.check("every line is canonical JSON with exactly the fields of its type")

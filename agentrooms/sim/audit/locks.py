@@ -13,7 +13,7 @@ from agentrooms.domain.terms import ActKind
 from agentrooms.domain.user import WalletBudgeted
 from agentrooms.sim.audit.floor import Quote, Seat
 from agentrooms.sim.audit.limits import outside
-from agentrooms.sim.audit.source import Source
+from agentrooms.sim.audit.source import ELSEWHERE, Source
 from agentrooms.sim.audit.walk import Handler, Line, Rule
 
 
@@ -55,6 +55,7 @@ class Locks(Rule):
         self._spent: dict[str, int] = {}
         self._fills: dict[str, str] = {}
         self._accepts: dict[str, Line] = {}
+        self._end_line = source.log.end_line if source.live else 0
 
     def handlers(self) -> dict[str, Handler]:
         """Budgets, accepts and all that happens to a deal."""
@@ -66,15 +67,19 @@ class Locks(Rule):
             "deal.locked": self._locked,
             "deal.completed": self._completed,
             "deal.failed": self._failed,
+            ELSEWHERE: self._elsewhere,
         }
 
     def finish(self) -> None:
-        """Every lock has ended, every accept has locked."""
+        """Every lock has ended, every accept has locked; a live room's archive may end before."""
         self.found.count = len(self._courses)
+        for accept in self._accepts.values():
+            if accept.number != self._end_line:
+                self.found.wrong(accept.number, "the accept is followed by no lock")
+        if self.live:
+            return
         for name in self._live:
             self.found.wrong(self._courses[name].line, f"deal {name} never ends")
-        for accept in self._accepts.values():
-            self.found.wrong(accept.number, "the accept is followed by no lock")
 
     def _budgeted(self, line: Line) -> None:
         event: WalletBudgeted = line.event
@@ -103,6 +108,21 @@ class Locks(Rule):
             self.found.wrong(line.number, wrong)
         self._courses.setdefault(terms.deal, Course(terms, line.number))
         self._live[terms.deal] = terms
+
+    def _elsewhere(self, line: Line) -> None:
+        """Takes another room's lock, or the end of one, into account."""
+        event = line.event
+        if isinstance(event, DealLocked):
+            for wrong in self._shared(event.terms):
+                self.found.wrong(line.number, wrong)
+            self._courses.setdefault(event.terms.deal, Course(event.terms, line.number))
+            self._live[event.terms.deal] = event.terms
+            return
+        course = self._course(line)
+        if course is not None and isinstance(event, DealCompleted):
+            self._fill(course, event.deal)
+        if course is not None:
+            self._end(line, course)
 
     def _shared(self, terms: Terms) -> list[str]:
         """Returns what the lock shares with a live one, or overdraws."""
@@ -149,6 +169,8 @@ class Locks(Rule):
         }
         if settings is not None:
             pairs["deadline"] = (terms.deadline_ms, line.recorded.at_ms + settings.deal_ms)
+        if self.live and terms.deadline_ms <= line.recorded.at_ms:
+            pairs["deadline"] = (terms.deadline_ms, f"after {line.recorded.at_ms}")
         wrongs = [f"the {what} is {ours}, not {due}" for what, (ours, due) in pairs.items() if ours != due]
         return wrongs + [self._limit(line, terms, seat) for seat in (buyer, seller)]
 
@@ -197,9 +219,7 @@ class Locks(Rule):
             self.found.wrong(
                 line.number, f"transaction {receipt.tx_hash} {what}, submitted was {course.tx_hash or 'none'}"
             )
-        wallet = course.terms.buyer_wallet
-        self._fills |= dict.fromkeys((course.terms.buyer_mandate, course.terms.seller_mandate), event.deal)
-        self._spent[wallet] = self._spent.get(wallet, 0) + course.terms.price_usdc_micros
+        self._fill(course, event.deal)
         self._end(line, course)
 
     def _failed(self, line: Line) -> None:
@@ -211,9 +231,15 @@ class Locks(Rule):
         strangers = sorted(set(event.at_fault) - {course.terms.buyer, course.terms.seller})
         if strangers:
             self.found.wrong(line.number, f"{strangers[0]} is blamed but is no party of deal {event.deal}")
-        if event.reason is FailReason.EXPIRED and line.recorded.at_ms <= course.terms.deadline_ms:
+        early = not self.live  # a run's chain has the room's time, a real one its own
+        if early and event.reason is FailReason.EXPIRED and line.recorded.at_ms <= course.terms.deadline_ms:
             self.found.wrong(line.number, f"deal {event.deal} expires before its deadline {course.terms.deadline_ms}")
         self._end(line, course)
+
+    def _fill(self, course: Course, deal: str) -> None:
+        wallet = course.terms.buyer_wallet
+        self._fills |= dict.fromkeys((course.terms.buyer_mandate, course.terms.seller_mandate), deal)
+        self._spent[wallet] = self._spent.get(wallet, 0) + course.terms.price_usdc_micros
 
     def _end(self, line: Line, course: Course) -> None:
         course.ended = line.number

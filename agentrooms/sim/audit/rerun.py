@@ -1,4 +1,4 @@
-"""Re-execution: the run again from its settings, compared to the byte."""
+"""Re-execution: a run again from its settings, a live room from its recorded inputs, compared to the byte."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from typing import Any
 
 from agentrooms.actors.messages import Committed
 from agentrooms.errors import InvalidInput
+from agentrooms.events.vault import MemoryVault
 from agentrooms.sim import forks
-from agentrooms.sim.archive import Manifest
+from agentrooms.sim.archive import Manifest, SignedManifest
 from agentrooms.sim.audit.report import Check, Progress, not_run
-from agentrooms.sim.audit.source import Log, fields_of
+from agentrooms.sim.audit.source import Log, Source, fields_of
 from agentrooms.sim.forks import Difference
+from agentrooms.sim.live_archive import room_key_name
+from agentrooms.sim.reexecution import reexecute
 from agentrooms.sim.settings import check, rounds_max
 
 SHOWN = 4  # fields of a differing line
@@ -60,7 +63,36 @@ def check_rerun(log: Log, manifest: Manifest | None, progress: Progress) -> Chec
     return Check(NAME, False, total, log.place(difference.line), detail)
 
 
-def _versions(manifest: Manifest) -> str:
+def check_room(source: Source, progress: Progress) -> Check:
+    """Lets the agents of an opened room decide again and compares every line of the room."""
+    room, vault, log = source.room, source.vault, source.log
+    if room is None:
+        return not_run(NAME, "without a manifest nobody knows the room")
+    if vault is None or not room.opened:
+        return not_run(NAME, "the archive is sealed: agents decide by their mandates, which it does not hold")
+    if source.partial:
+        return not_run(NAME, f"the room's lines before seq {room.first} are not here")
+    if log.broken or log.hidden:
+        return not_run(NAME, "not every line of the room can be read")
+    key = vault.entries.get(room_key_name(room.room))
+    if not key:
+        return not_run(NAME, f"the vault has no key of the room ({room_key_name(room.room)})")
+    secrets = MemoryVault()
+    for name, secret in vault.entries.items():
+        secrets.put(name, secret)
+    total = room.last
+
+    def tell(done: int) -> None:
+        progress(NAME, min(done, total), total)
+
+    found = reexecute(log.decoded(), room.room, secrets, key, tell)
+    if found is None:
+        return Check(NAME, True, total, "", f"all {total} lines of the room come out again to the byte")
+    why = found.why or _explain(Difference(found.line, found.recorded, found.recomputed))
+    return Check(NAME, False, total, log.place(found.line), f"{why}{_versions(room)}")
+
+
+def _versions(manifest: SignedManifest) -> str:
     ours = version("agentrooms")
     return "" if manifest.version == ours else f" (made by agentrooms {manifest.version}, this is {ours})"
 

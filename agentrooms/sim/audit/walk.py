@@ -10,9 +10,10 @@ from agentrooms.events.record import Recorded
 from agentrooms.sim.archive import Manifest
 from agentrooms.sim.audit.floor import Floor
 from agentrooms.sim.audit.report import Check, Findings, Progress, guarded, not_run
-from agentrooms.sim.audit.source import STEP, Log, Source, Vault
+from agentrooms.sim.audit.source import ELSEWHERE, HIDDEN, STEP, Log, Source, Vault
 
-EVERY = "*"  # a handler of every type
+EVERY = "*"  # a handler of every type that stands in whole chains
+_ASIDE = (HIDDEN, ELSEWHERE)
 
 
 class Line(NamedTuple):
@@ -40,6 +41,7 @@ class Rule(ABC):
     def __init__(self, source: Source) -> None:
         self.manifest: Manifest | None = source.manifest
         self.vault: Vault | None = source.vault
+        self.live, self.partial = source.live, source.partial
         self.found = Findings(self.name, source.log.place)
         self.floors: dict[str, Floor] = {}
 
@@ -59,8 +61,9 @@ def walk(log: Log, rules: Sequence[Rule], progress: Progress) -> list[Check]:
     """Returns the checks of all rules. One that stumbles over bytes nobody thought of fails, the others go on."""
     floors: dict[str, Floor] = {}
     stumbled: dict[str, Check] = {}
-    by_type = _by_type(log, rules)
-    for number, recorded in log.events:
+    steps = log.steps()
+    by_type = _by_type(steps, rules)
+    for number, recorded in steps:
         if number % STEP == 1:
             progress("rules", number - 1, len(log.lines))
         floor = floors.get(recorded.chain)
@@ -83,12 +86,17 @@ def _finish(rule: Rule, floors: dict[str, Floor]) -> Check:
     return rule.check()
 
 
-def _by_type(log: Log, rules: Sequence[Rule]) -> dict[str, list[tuple[Rule, Handler]]]:
+def _by_type(steps: Sequence[tuple[int, Recorded]], rules: Sequence[Rule]) -> dict[str, list[tuple[Rule, Handler]]]:
     """Returns the handlers of each type in the log."""
     tables = [(rule, rule.handlers()) for rule in rules]
     return {
-        name: [(rule, table[key]) for rule, table in tables for key in (EVERY, name) if key in table]
-        for name in {recorded.type for _number, recorded in log.events}
+        name: [
+            (rule, table[key])
+            for rule, table in tables
+            for key in ((name,) if name in _ASIDE else (EVERY, name))
+            if key in table
+        ]
+        for name in {recorded.type for _number, recorded in steps}
     }
 
 
