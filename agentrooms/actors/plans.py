@@ -67,9 +67,7 @@ class VerifierPlan(msgspec.Struct, frozen=True):
         """Returns the verifier."""
         assert address == verifier_address(self.name)
         key = SigningKey(self.key)
-        return VerifierActor(
-            self.name, key, parts.chain, parts.vault, parts.memory, set_version=self.set_version
-        )
+        return VerifierActor(self.name, key, parts.chain, parts.vault, parts.memory, set_version=self.set_version)
 
 
 Plan = RoomPlan | SettlementPlan | VerifierPlan

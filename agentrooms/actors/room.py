@@ -24,6 +24,7 @@ from agentrooms.events.journal import Journal
 from agentrooms.events.store import Conflict, EventStore
 from agentrooms.events.vault import Vault
 from agentrooms.language import Wording
+from agentrooms.services import failpoints
 
 MAILBOX_MAX = 10_000  # commands waiting for the next round
 CLEARINGS_MAX = 8  # times a round is cleared anew after losing a lock to another room
@@ -148,7 +149,9 @@ class RoomActor:
             outcome: list[bytes] | Conflict = []
             if cleared.events:
                 at_ms = cleared.room.at_ms(round_)
+                failpoints.hit("room.before_append")
                 outcome = self._journal.append(cleared.appends, at_ms=at_ms, cmd=cmd, unless=cleared.unless)
+                failpoints.hit("room.after_append")
             if not isinstance(outcome, Conflict):
                 self._mailbox = [*(messages.Scheduled(0, command) for command in cleared.waiting), *later]
                 return cleared

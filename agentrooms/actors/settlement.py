@@ -27,6 +27,7 @@ from agentrooms.domain.deal import Decision, FailReason, Terms
 from agentrooms.domain.verifier_set import VerifierSet
 from agentrooms.errors import AgentroomsError
 from agentrooms.events.vault import Vault, get_mandate
+from agentrooms.services import failpoints
 
 JOBS_MAX = 10_000  # waiting at once
 RECEIPT_POLL_MS = 1_000
@@ -112,12 +113,15 @@ class SettlementActor:
         if tally.decided is Decision.APPROVE:
             buyer, seller = (get_mandate(self._vault, key) for key in (terms.buyer_mandate, terms.seller_mandate))
             transaction = self._chain.prepare(Execution(terms=terms, buyer=buyer, seller=seller, votes=votes))
+            failpoints.hit("settlement.before_put")
             self._vault.put(transaction.tx_hash, transaction.raw)
             tx_hash = transaction.tx_hash
         return Send(f"room:{terms.room}", Verdict(terms.deal, votes, tx_hash))
 
     def _execute(self, job: Execute) -> Send:
+        failpoints.hit("settlement.before_send")
         self._chain.send(self._vault.get(job.tx_hash), job.at_ms)
+        failpoints.hit("settlement.after_send")
         receipt = self._chain.receipt(job.tx_hash)
         if receipt is None and self._is_expired(job.terms, job.at_ms):
             return Send(f"room:{job.terms.room}", Outcome(job.terms.deal, None, FailReason.EXPIRED, EXPIRED))

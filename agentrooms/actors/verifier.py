@@ -14,6 +14,7 @@ from agentrooms.domain.canonical import canonical
 from agentrooms.domain.deal import Terms, Vote
 from agentrooms.domain.mandate import SignedMandate
 from agentrooms.events.vault import NotInVault, Vault, get_mandate
+from agentrooms.services import failpoints
 
 _VOTE = msgspec.json.Decoder(Vote)
 
@@ -54,12 +55,14 @@ class VerifierActor:
         buyer, seller = self._mandate(terms.buyer_mandate), self._mandate(terms.seller_mandate)
         reasons = judge(terms, buyer, seller, facts)
         vote = cast(self._key, self._name, terms, reasons, block=facts.block, at_ms=facts.at_ms)
+        failpoints.hit("verifier.before_put")
         try:
             self._memory.put(self._key_of(terms.deal), canonical(vote))
         except NotInVault:
             stored = self._recall(terms.deal)
             assert stored is not None
             return stored
+        failpoints.hit("verifier.after_put")
         return vote
 
     def _key_of(self, deal: str) -> str:

@@ -21,6 +21,7 @@ from agentrooms.domain.deal import Decision, Receipt, Terms
 from agentrooms.domain.ledger import LedgerFunded, LedgerMinted
 from agentrooms.domain.verifier_set import VerifierSet
 from agentrooms.events.vault import MemoryVault, NotInVault, Vault
+from agentrooms.services import failpoints
 
 LEDGER_CHAIN_ID = 31_337_000  # ours alone, so that nothing signed for the simulation is valid anywhere else
 LEDGER_ESCROW = "0x" + hashlib.sha256(b"agentrooms/ledger-escrow/v1").hexdigest()[:40]
@@ -153,7 +154,9 @@ class LedgerChain:
             raise ChainError(f"the ledger holds {held} micro-USDC of {self.minted_usdc_micros}, or a debt")
 
     def _keep(self, entry: Provided | Sent) -> None:
+        failpoints.hit("chain.before_keep")
         self._memory.put(_entry_key(self._entries), canonical(entry))
+        failpoints.hit("chain.after_keep")
         self._entries += 1
 
     def _recall(self) -> None:

@@ -7,7 +7,18 @@ import re
 import msgspec
 import pytest
 
-from agentrooms.actors.messages import Close, Command, Done, Pause, Reconfigure, Refused, Remove, Resume, Scheduled, Spawn
+from agentrooms.actors.messages import (
+    Close,
+    Command,
+    Done,
+    Pause,
+    Reconfigure,
+    Refused,
+    Remove,
+    Resume,
+    Scheduled,
+    Spawn,
+)
 from agentrooms.domain.agent import AgentLeft, AgentPaused, AgentReconfigured, AgentResumed, AgentSpawned
 from agentrooms.domain.event import Event
 from agentrooms.domain.room import RoomClosed

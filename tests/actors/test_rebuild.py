@@ -51,7 +51,9 @@ def steps(run: RunSettings, silent: int) -> int:
     return count
 
 
-@pytest.mark.parametrize("victim", ["room:ROOM", "settlement:ROOM", "host:ROOM:0", "host:ROOM:1", "verifier:verifier_7"])
+@pytest.mark.parametrize(
+    "victim", ["room:ROOM", "settlement:ROOM", "host:ROOM:0", "host:ROOM:1", "verifier:verifier_7"]
+)
 @pytest.mark.parametrize("case", CASES)
 def test_one_death_anywhere_changes_no_byte(case: str, victim: str) -> None:
     """One victim, killed after each of many messages spread over the run, a run each."""

@@ -1,0 +1,27 @@
+"""One Ray cluster for all tests of this folder; they run in one process, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agentrooms.services.ray import Cluster, start_ray
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keeps the tests of this folder together when several processes share the tests."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("ray"))
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A cluster of this machine."""
+    started = start_ray(None, 2)
+    try:
+        yield started
+    finally:
+        started.stop()

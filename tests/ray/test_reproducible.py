@@ -1,0 +1,113 @@
+"""A run on Ray has the bytes of the run in one process, whatever hosts it and whatever dies on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from agentrooms.actors.cells import LogSpec
+from agentrooms.actors.messages import Committed
+from agentrooms.actors.plans import room_address, verifier_address
+from agentrooms.services.ray import Cluster
+from agentrooms.sim.engine import Engine
+from agentrooms.sim.ray_run import RayRun
+from agentrooms.sim.run_log import prepare
+from agentrooms.sim.runner import finished
+from agentrooms.sim.settings import preset
+from tests.domain import runs
+from tests.ray.cluster import addresses, health, kill_actor, kill_process
+
+SETTINGS = preset("small_test", 7)
+
+
+def log_of(run: RayRun | Engine) -> tuple[bytes, ...]:
+    return tuple(p.event.data for p in run.store.read())
+
+
+def test_each_agent_room_and_verifier_has_a_process_and_no_byte_changes(cluster: Cluster) -> None:
+    """One agent an actor; every process is looked at while the run goes on."""
+    run = RayRun(SETTINGS, LogSpec(None, ""), agents_per_actor=1)
+    agents = {f"agent:{recruit.spawned.agent}" for recruit in run.genesis.recruits}
+    others = {room_address(run.room_id), *(verifier_address(plan.name) for plan in run.genesis.verifier_plans)}
+    pids: dict[str, int] = {}
+
+    def look(_committed: Committed) -> None:
+        if not pids and agents <= set(addresses(run.scope)):
+            pids.update({address: health(run.scope, address)["pid"] for address in agents | others})
+
+    try:
+        run.run(look)
+        assert log_of(run) == runs.lines(SETTINGS)
+    finally:
+        run.close()
+    assert pids.keys() == agents | others
+    assert len(set(pids.values())) == len(pids)
+    assert addresses(run.scope) == []
+
+
+KILLS: list[tuple[Callable[[str, str], bool], str]] = [
+    (kill_process, "log"),
+    (kill_process, "room:"),
+    (kill_actor, "host:"),
+    (kill_process, "settlement"),
+    (kill_actor, "chain"),
+    (kill_process, "verifier:verifier_3"),
+    (kill_actor, "room:"),
+    (kill_process, "chain"),
+    (kill_actor, "verifier:verifier_4"),
+    (kill_process, "host:"),
+    (kill_actor, "log"),
+    (kill_actor, "settlement"),
+]
+
+
+def test_every_kind_of_actor_dies_and_no_byte_changes(cluster: Cluster, postgres_dsn: str) -> None:
+    """By signal and by Ray, one after the other, the log's writer among them, the log in Postgres."""
+    schema, events = prepare(postgres_dsn, SETTINGS)
+    assert events == 0
+    run = RayRun(SETTINGS, LogSpec(postgres_dsn, schema), scope=schema, agents_per_actor=None)
+    left = list(KILLS)
+
+    def strike(_committed: Committed) -> None:
+        if left and left[0][0](run.scope, left[0][1]):
+            left.pop(0)
+
+    try:
+        run.run(strike)
+        assert log_of(run) == runs.lines(SETTINGS)
+    finally:
+        run.close()
+    assert len(left) <= len(KILLS) // 2, f"the run ended before these died: {left}"
+
+
+def test_a_log_in_postgres_has_the_same_bytes_and_a_finished_run_begins_anew(postgres_dsn: str) -> None:
+    """In one process; the schema is named by the settings."""
+    for _time in range(2):
+        with finished(SETTINGS, dsn=postgres_dsn) as run:
+            assert log_of(run) == runs.lines(SETTINGS)
+            assert run.vault.export() == runs_vault()
+
+
+def runs_vault() -> bytes:
+    """The vault of the same run in memory."""
+    engine = Engine(SETTINGS)
+    engine.run()
+    return engine.vault.export()
+
+
+@pytest.mark.parametrize("agents_per_actor", [2, None])
+def test_packing_changes_no_byte(cluster: Cluster, agents_per_actor: int | None) -> None:
+    """Agents share processes as it is asked."""
+    run = RayRun(SETTINGS, LogSpec(None, ""), agents_per_actor=agents_per_actor)
+    hosts: set[str] = set()
+
+    def look(_committed: Committed) -> None:
+        hosts.update(a for a in addresses(run.scope) if a.startswith("host:"))
+
+    try:
+        run.run(look)
+        assert log_of(run) == runs.lines(SETTINGS)
+    finally:
+        run.close()
+    assert 1 <= len(hosts) <= 3
