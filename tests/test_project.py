@@ -27,6 +27,7 @@ LINES_MAX = 450
 LAYERS = [
     ["cli"],
     ["api"],
+    ["bench", "chaos"],
     ["live"],
     ["sim"],
     ["projections"],

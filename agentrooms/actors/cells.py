@@ -125,9 +125,9 @@ class LogCell:
         """Returns the last position."""
         return await self._aside(self._store.head)
 
-    async def put(self, table: str, key: str, secret: bytes) -> None:
-        """Keeps a secret."""
-        await self._aside(lambda: self._vaults[table].put(key, secret))
+    async def put_many(self, table: str, secrets: dict[str, bytes]) -> None:
+        """Keeps all secrets or none."""
+        await self._aside(lambda: self._vaults[table].put_many(secrets))
 
     async def get(self, table: str, key: str) -> bytes | None:
         """Returns a secret, None when there is none."""

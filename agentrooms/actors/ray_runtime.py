@@ -88,6 +88,11 @@ class RayRuntime:
 
     # --- The port -----------------------------------------------------------------------------------------
 
+    @property
+    def speed(self) -> int:
+        """How many times room time rounds pass in the wall's, 0 as fast as they go."""
+        return self._speed
+
     def place(self, address: str, make: Callable[[], Actor]) -> None:
         """Hosts an actor in this process."""
         self._makers[address] = make

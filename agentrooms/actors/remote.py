@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
@@ -125,7 +125,11 @@ class RemoteVault:
 
     def put(self, key: str, secret: bytes) -> None:
         """Keeps a secret."""
-        self._log.call("put", self._table, key, secret)
+        self.put_many({key: secret})
+
+    def put_many(self, secrets: Mapping[str, bytes]) -> None:
+        """Keeps all secrets or none."""
+        self._log.call("put_many", self._table, dict(secrets))
 
     def get(self, key: str) -> bytes:
         """Returns a secret."""

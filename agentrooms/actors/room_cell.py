@@ -79,7 +79,7 @@ class RoomCell:
             "deals": len(room.deals) if room is not None else 0,
             "present": sum(a.present for a in room.agents.values()) if room is not None else 0,
             "over": self._over,
-            "speed": self._speed,
+            "speed": self._loop.speed if self._loop is not None else self._speed,
             "restarts": self._loop.restarts if self._loop is not None else 0,
             "failures": self._failures,
             "trouble": self._trouble,
@@ -121,7 +121,7 @@ class RoomCell:
         loop.place(self._address, self._make)
         assert self._room is not None
         room = self._room
-        self._loop = loop
+        self._loop, self._trouble = loop, ""
         while self._waiting:
             loop.tell(self._address, self._waiting.popleft())
         loop.tell(self._address, Tick(room.room.round + 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 import msgspec
@@ -22,6 +23,9 @@ class Vault(Protocol):
     def put(self, key: str, secret: bytes) -> None:
         """Keeps a secret; the same again changes nothing. Raises NotInVault when other bytes hold the key."""
 
+    def put_many(self, secrets: Mapping[str, bytes]) -> None:
+        """Keeps all secrets or none. Raises NotInVault when other bytes hold a key."""
+
     def get(self, key: str) -> bytes:
         """Returns a secret. Raises NotInVault."""
 
@@ -37,8 +41,14 @@ class MemoryVault:
 
     def put(self, key: str, secret: bytes) -> None:
         """Keeps a secret."""
-        if self._secrets.setdefault(key, secret) != secret:
-            raise NotInVault(f"the vault holds other bytes for {key}")
+        self.put_many({key: secret})
+
+    def put_many(self, secrets: Mapping[str, bytes]) -> None:
+        """Keeps all secrets or none."""
+        for key, secret in secrets.items():
+            if self._secrets.get(key, secret) != secret:
+                raise NotInVault(f"the vault holds other bytes for {key}")
+        self._secrets.update(secrets)
 
     def get(self, key: str) -> bytes:
         """Returns a secret."""
@@ -74,6 +84,11 @@ def put_mandate(vault: Vault, signed: SignedMandate) -> str:
     key = mandate_hash(signed.mandate)
     vault.put(key, canonical(signed))
     return key
+
+
+def put_mandates(vault: Vault, signed: Iterable[SignedMandate]) -> None:
+    """Keeps signed mandates under their hashes, all at once."""
+    vault.put_many({mandate_hash(one.mandate): canonical(one) for one in signed})
 
 
 def get_mandate(vault: Vault, key: str) -> SignedMandate:

@@ -13,7 +13,7 @@ from agentrooms.actors.messages import Command, Reconfigure, Remove, Scheduled, 
 from agentrooms.actors.plans import Parts, RoomPlan, SettlementPlan, VerifierPlan, settlement_address
 from agentrooms.actors.room import RoomConfig
 from agentrooms.chain.ledger import LEDGER_CHAIN_ID, LEDGER_ESCROW, Provided
-from agentrooms.domain import collection, posting, swarm, user, verifier_set
+from agentrooms.domain import collection, posting, swarm, verifier_set
 from agentrooms.domain.event import Event
 from agentrooms.domain.folding import fold
 from agentrooms.domain.ids import derive_id, seed_bytes
@@ -27,7 +27,7 @@ from agentrooms.events.journal import Entry, Journal, fence
 from agentrooms.events.store import Conflict, EventStore, QueryItem
 from agentrooms.events.tags import swarm_tag
 from agentrooms.events.transact import transact
-from agentrooms.events.vault import Vault, put_mandate
+from agentrooms.events.vault import Vault, put_mandate, put_mandates
 from agentrooms.sim import sales
 from agentrooms.sim.settings import Intervention, RunSettings
 from agentrooms.sim.swarm import COLLECTION, COLLECTION_NAME, COMPARABLE_BY, Recruit, Recruiter
@@ -97,8 +97,7 @@ class Genesis:
 
     def write(self, parts: Parts, provide: Callable[[Provided], None]) -> None:
         """Writes secrets, the chain's state, the roomless events and the room's opening; what is there stays."""
-        for recruit in self.recruits:
-            put_mandate(parts.vault, recruit.mandate)
+        put_mandates(parts.vault, (recruit.mandate for recruit in self.recruits))
         for intervention in self.settings.interventions:
             self._remandate(parts.vault, intervention)
         funds = tuple(r.funds for r in self._by_id() if r.funds is not None)
@@ -130,7 +129,7 @@ class Genesis:
         settings = self.settings
         events: list[Event] = [self._registration, *self._collection_events()]
         for recruit in self._by_id():
-            events += _provided(recruit)
+            events += recruit.provided()
         started = swarm.SwarmStarted(
             self.swarm_id, self.room_id, RESEARCHER, settings.preset, settings.buyers, settings.sellers
         )
@@ -191,15 +190,3 @@ class Genesis:
                 f"agent {intervention.agent} is not in this run", hint="`agentrooms replay` lists agents"
             )
         return recruit
-
-
-def _provided(recruit: Recruit) -> list[Event]:
-    """Returns the events of what a recruit has: its user, and a budget and funds or an item."""
-    wallet = recruit.spawned.owner
-    events: list[Event] = [*user.register(user.User(), wallet)]
-    if recruit.funds is not None:
-        known = user.User(user.user_id(wallet), wallet)
-        events += [*user.set_budget(known, recruit.budget_usdc_micros), recruit.funds]
-    if recruit.mint is not None:
-        events.append(recruit.mint)
-    return events

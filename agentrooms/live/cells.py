@@ -1,0 +1,254 @@
+"""The Ray actors of a living system beside its rooms: the desk, which people's commands reach, and the projector."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from functools import partial
+from typing import Any
+
+import msgspec
+import ray
+
+from agentrooms.actors import messages
+from agentrooms.actors.broadcast import redis_client
+from agentrooms.actors.cells import Cell, LogSpec, create
+from agentrooms.actors.hosting import Hosting
+from agentrooms.actors.plans import (
+    RoomPlan,
+    SettlementPlan,
+    VerifierPlan,
+    room_address,
+    settlement_address,
+    verifier_address,
+)
+from agentrooms.actors.remote import RemoteChain, Venues, connect_parts, named, this_process
+from agentrooms.actors.room import RoomConfig
+from agentrooms.actors.room_cell import SHARED, Mode, RoomCell
+from agentrooms.domain.keys import derive_key, public_hex
+from agentrooms.domain.posting import Venue
+from agentrooms.domain.verifier_set import VERIFIERS, Verifier, VerifierSet
+from agentrooms.events.postgres import channel
+from agentrooms.events.postgres_log import PostgresLog
+from agentrooms.live.access import READ
+from agentrooms.live.desk import Desk
+from agentrooms.live.health import Health
+from agentrooms.live.inbox import Inbox
+from agentrooms.live.wallets import room_key
+from agentrooms.projections.projector import Projector
+from agentrooms.projections.redis_stats import RedisStats
+
+DESK, PROJECTOR = "desk", "projector"
+DEAL_MS = 60_000  # how long a live deal may take from its lock
+STEP_S = 0.1  # between two looks of the desk, when nothing wakes it
+ASK_S = 2.0  # between two rounds of asking all processes how they are, and how long their answers may take
+BACKOFF_S = (0.1, 5.0)
+WATCHER = "watcher"
+
+log = logging.getLogger(__name__)
+
+
+class LivePlan(msgspec.Struct, frozen=True):
+    """What the desk needs to make rooms. `packed` hosts share the agents of a swarm, 0 gives each its own."""
+
+    scope: str
+    spec: LogSpec
+    venues: Venues
+    secret: bytes
+    packed: int
+
+
+def verifier_plans(secret: bytes) -> tuple[VerifierPlan, ...]:
+    """Returns the seven verifiers of an installation."""
+    names = (f"verifier_{n}" for n in range(1, VERIFIERS + 1))
+    return tuple(VerifierPlan(name, bytes(derive_key(secret, "verifier", name)), 1) for name in names)
+
+
+def verifiers_of(plans: tuple[VerifierPlan, ...], secret: bytes) -> tuple[Verifier, ...]:
+    """Returns their public sides."""
+    return tuple(Verifier(plan.name, public_hex(derive_key(secret, "verifier", plan.name))) for plan in plans)
+
+
+def room_plan(plan: LivePlan, room: str, verifiers: VerifierSet) -> RoomPlan:
+    """Returns how a room of the system is made."""
+    config = RoomConfig(
+        room=room,
+        hosting=Hosting(room, plan.packed),
+        settlement=settlement_address(room),
+        watcher=WATCHER,
+        venue=Venue(plan.venues.chain_id, plan.venues.escrow, verifiers.version, DEAL_MS),
+        run_key=room_key(plan.secret, room),
+    )
+    return RoomPlan(config, verifiers)
+
+
+class DeskCell:
+    """Hosts the desk. It steps by itself; rooms and processes are asked how they are along the way."""
+
+    def __init__(self, plan: LivePlan) -> None:
+        assert plan.spec.dsn is not None
+        self._plan = plan
+        self._inbox = Inbox(plan.spec.dsn)
+        self._health = Health(plan.spec.dsn)
+        self._rooms: dict[str, Any] = {}
+        self._desk: Desk | None = None
+        self._asked_s = 0.0
+        self._trouble = ""
+        self._steps = 0
+        threading.Thread(target=self._live, name="desk", daemon=True).start()
+
+    def health(self) -> dict[str, Any]:
+        """Returns this process's id, how often the desk has stepped and what troubles it."""
+        return {**this_process(), "steps": self._steps, "rooms": len(self._rooms), "trouble": self._trouble}
+
+    def _live(self) -> None:
+        wait = BACKOFF_S[0]
+        while True:
+            try:
+                desk = self._recovered()
+                wait = BACKOFF_S[0]
+                while True:
+                    self._step(desk)
+            except Exception as error:
+                log.exception("the desk failed")
+                self._trouble = f"{type(error).__name__}: {error}"
+                time.sleep(wait)
+                wait = min(BACKOFF_S[1], wait * 2)
+
+    def _recovered(self) -> Desk:
+        plan = self._plan
+        parts = connect_parts(plan.scope, plan.venues)
+        assert isinstance(parts.chain, RemoteChain)
+        desk = Desk(
+            store=parts.store,
+            vault=parts.vault,
+            chain=parts.chain,
+            inbox=self._inbox,
+            secret=plan.secret,
+            tell=self._tell,
+            open_room_actor=self._open_room_actor,
+            clock_ms=lambda: time.time_ns() // 1_000_000,
+        )
+        self._desk = desk
+        desk.recover(verifiers_of(verifier_plans(plan.secret), plan.secret))
+        self._trouble = ""
+        return desk
+
+    def _step(self, desk: Desk) -> None:
+        self._steps += 1
+        for room, handle in list(self._rooms.items()):
+            self._listen(desk, room, handle)
+        busy = desk.step()
+        if time.monotonic() - self._asked_s > ASK_S:
+            self._ask_all()
+            self._asked_s = time.monotonic()
+        if not busy:
+            self._inbox.await_new(STEP_S)
+
+    def _tell(self, room: str, message: messages.Message) -> None:
+        handle = self._rooms.get(room)
+        if handle is not None:
+            handle.tell.remote(message)
+
+    def _listen(self, desk: Desk, room: str, handle: Any) -> None:  # noqa: ANN401 - Ray's handles have no types
+        """Learns what became of orders; a room that has closed is let go, one that was lost is made anew."""
+        try:
+            report = ray.get(handle.report.remote(), timeout=ASK_S)
+        except ray.exceptions.RayError:
+            return  # it is being made anew; its orders are given again
+        desk.passed(room, report["round"])
+        for command, why in report["outcomes"]:
+            desk.outcome(room, command, why)
+        if report["over"]:
+            ray.kill(handle)
+            del self._rooms[room]
+            if report["trouble"]:  # fenced by a writer that may be gone by now
+                self._open_room_actor(room)
+
+    def _open_room_actor(self, room: str) -> None:
+        plan = self._plan
+        assert self._desk is not None
+        made = room_plan(plan, room, self._desk.verifiers)
+        self._rooms[room] = create(
+            RoomCell,
+            plan.scope,
+            room_address(room),
+            plan.scope,
+            made,
+            plan.venues,
+            Mode(virtual=False),
+            max_concurrency=4,
+        )
+
+    def _ensure_others(self, there: set[str]) -> None:
+        """Makes the processes of the system that are not there. Rooms came first: people look at them."""
+        plan = self._plan
+        assert self._desk is not None
+        settlement = SHARED["settlement"]
+        if f"{plan.scope}/{settlement}" not in there:
+            create(Cell, plan.scope, settlement, plan.scope, SettlementPlan(self._desk.verifiers), plan.venues)
+        for verifier in verifier_plans(plan.secret):
+            address = verifier_address(verifier.name)
+            if f"{plan.scope}/{address}" not in there:
+                create(Cell, plan.scope, address, plan.scope, verifier, plan.venues)
+        if f"{plan.scope}/{PROJECTOR}" not in there:
+            create(ProjectorCell, plan.scope, PROJECTOR, plan.spec, READ, head=True)
+
+    def _ask_all(self) -> None:
+        """Asks every process of the system how it is, and makes those that are missing."""
+        names = named(self._plan.scope)
+        self._ensure_others(set(names))
+        asked: dict[str, Any] = {}
+        for name in names:
+            try:
+                asked[name] = ray.get_actor(name, namespace="agentrooms").health.remote()
+            except ValueError:
+                continue
+        ready, _late = ray.wait(list(asked.values()), num_returns=len(asked), timeout=ASK_S) if asked else ([], [])
+        done = set(ready)
+        self._health.note({name: _answer(ref) if ref in done else None for name, ref in asked.items()})
+
+
+def _answer(ref: Any) -> dict[str, Any] | None:  # noqa: ANN401 - Ray's references have no types
+    try:
+        answer: dict[str, Any] = ray.get(ref)
+    except ray.exceptions.RayError:
+        return None
+    return answer
+
+
+class ProjectorCell:
+    """Keeps the read models and Redis up with the log."""
+
+    def __init__(self, spec: LogSpec, schema: str) -> None:
+        assert spec.dsn is not None
+        self._trouble = ""
+        self._stop = threading.Event()
+        self._projector: Projector | None = None
+        make = partial(self._make, spec, schema)
+        threading.Thread(target=self._live, args=(make,), name="projector", daemon=True).start()
+
+    def health(self) -> dict[str, Any]:
+        """Returns this process's id, the last event that is in the tables and what troubles it."""
+        position = self._projector.position if self._projector is not None else 0
+        return {**this_process(), "position": position, "trouble": self._trouble}
+
+    @staticmethod
+    def _make(spec: LogSpec, schema: str) -> Projector:
+        assert spec.dsn is not None
+        stats = RedisStats(redis_client(spec.redis_url)) if spec.redis_url is not None else None
+        store = PostgresLog(spec.dsn, spec.schema)
+        return Projector(store, spec.dsn, schema, channel=channel(spec.schema), stats=stats)
+
+    def _live(self, make: Any) -> None:  # noqa: ANN401 - a bound partial
+        wait = BACKOFF_S[0]
+        while not self._stop.is_set():
+            try:
+                self._projector, self._trouble = make(), ""
+                self._projector.run(self._stop)
+            except Exception as error:
+                log.exception("the projector failed")
+                self._trouble = f"{type(error).__name__}: {error}"
+                time.sleep(wait)
+                wait = min(BACKOFF_S[1], wait * 2)

@@ -1,0 +1,276 @@
+"""Decides what a command comes to, given the log and what the desk watches. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from agentrooms.domain import collection as collections
+from agentrooms.domain import posting
+from agentrooms.domain import swarm as swarms
+from agentrooms.domain.collection import Collection
+from agentrooms.domain.event import Event
+from agentrooms.domain.ids import derive_id, draw
+from agentrooms.domain.mandate import SignedMandate
+from agentrooms.domain.room import Room, RoomOpened
+from agentrooms.errors import Rejection
+from agentrooms.events.record import decode_line
+from agentrooms.events.store import EventStore, QueryItem
+from agentrooms.live import commands
+from agentrooms.live.commands import (
+    AgentCommand,
+    Answer,
+    Command,
+    OpenRoom,
+    PauseSwarm,
+    ResumeSwarm,
+    RunSwarm,
+    SetSwarmSpeed,
+    SpawnAgent,
+    StopSwarm,
+    SwarmCommand,
+)
+from agentrooms.live.deeds import Deed, Fact
+from agentrooms.live.overseer import Overseer
+from agentrooms.live.recruiting import Recruiting
+from agentrooms.live.wallets import made_id, operator, subkey
+from agentrooms.live.watching import Joining, Order, Verb, WatchedRoom, is_alive, own_room
+from agentrooms.sim import sales, settings
+from agentrooms.sim.settings import RunSettings
+from agentrooms.sim.swarm import COLLECTION, COLLECTION_NAME, COMPARABLE_BY, Recruiter
+
+ROOMS_MAX = 100  # open at once
+SWARMS_MAX = 100  # alive at once
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When a command is decided, and with what hash its deed is kept."""
+
+    now_ms: int
+    command_sha256: str
+
+
+class Deciding:
+    """Turns commands into deeds. Raises Rejection or InvalidInput for what cannot be; neither holds a limit."""
+
+    def __init__(self, store: EventStore, secret: bytes, overseer: Overseer) -> None:
+        self._store = store
+        self._secret = secret
+        self._overseer = overseer
+        self._recruiting = Recruiting(store, secret)
+
+    def decide(self, command: Command, moment: Moment) -> Deed:
+        """Returns what the command comes to now."""
+        match command:
+            case OpenRoom():
+                return self._open(command, moment)
+            case commands.CloseRoom():
+                self._room(command.room)
+                order = Order(command.room, "close", command.id)
+                return self._deed(moment, Answer(room=command.room), order=order)
+            case SpawnAgent():
+                return self._spawn(command, moment)
+            case commands.PauseAgent() | commands.ResumeAgent() | commands.RemoveAgent():
+                return self._order_agent(command, moment)
+            case RunSwarm():
+                return self._run(command, moment)
+            case PauseSwarm() | ResumeSwarm() | SetSwarmSpeed() | StopSwarm():
+                return self._steer(command, moment)
+            case commands.SeedDemo():
+                events = self._recruiting.demo_events()
+                known = self._collection_events() if events else []
+                return self._deed(moment, Answer(), events=[*known, *events])
+
+    def _deed(
+        self,
+        moment: Moment,
+        answer: Answer,
+        *,
+        events: Sequence[Event] = (),
+        order: Order | None = None,
+        stops: str = "",
+    ) -> Deed:
+        facts = tuple(Fact.of(event) for event in events)
+        return Deed(
+            command_sha256=moment.command_sha256,
+            at_ms=moment.now_ms,
+            answer=answer,
+            facts=facts,
+            order=order,
+            stops=stops,
+        )
+
+    # --- Rooms -------------------------------------------------------------------------------------------
+
+    def _open(self, command: OpenRoom, moment: Moment) -> Deed:
+        self._require_place()
+        room = made_id(self._secret, "room", command.id)
+        events, known = self._tradable(command.collection)
+        opened = _opened(room, command.name, known, command.round_ms, command.quote_rounds, moment.now_ms)
+        posting.open_room(Room(), opened, known)
+        return msgspec.structs.replace(self._deed(moment, Answer(room=room), events=events), opens=opened)
+
+    def _require_place(self) -> None:
+        if sum(not room.closed for room in self._overseer.rooms.values()) >= ROOMS_MAX:
+            raise Rejection(f"{ROOMS_MAX} rooms are open", hint="close one first")
+
+    def _room(self, room: str) -> WatchedRoom:
+        """Returns an open room. Raises Rejection."""
+        found = self._overseer.rooms.get(room)
+        if found is None:
+            raise Rejection(f"there is no open room {room!a}", hint="`agentrooms room list` shows those there are")
+        if found.closed:
+            raise Rejection(f"room {room} is closed", hint="open another room")
+        return found
+
+    def _tradable(self, name: str | None) -> tuple[Sequence[Event], Collection]:
+        """Returns the collection of an address or name, and what registers the demo's when it is not there yet."""
+        if name in {None, COLLECTION, COLLECTION_NAME}:
+            events = self._collection_events()
+            return events, Collection(COLLECTION, COLLECTION_NAME, COMPARABLE_BY, sales.COMMON, active=True)
+        known = self._collection(name or "")
+        if not known.active:
+            raise Rejection(f"{name!a} is not an active collection", hint=f"{COLLECTION_NAME} is one")
+        return [], known
+
+    def _collection_events(self) -> Sequence[Event]:
+        known = self._collection(COLLECTION)
+        return collections.register(known, COLLECTION, COLLECTION_NAME, COMPARABLE_BY, sales.COMMON)
+
+    def _collection(self, address: str) -> Collection:
+        state = Collection()
+        for found in self._store.read((QueryItem(tags=(f"collection:{address}",)),)):
+            event = decode_line(found.event.data).event
+            assert isinstance(event, collections.CollectionEvent)
+            state = collections.evolve(state, event)
+        return state
+
+    # --- Agents ------------------------------------------------------------------------------------------
+
+    def _spawn(self, command: SpawnAgent, moment: Moment) -> Deed:
+        room = self._room(command.room)
+        round_ = self._overseer.round_now(room)
+        recruit = self._recruiting.single(command, room, round_)
+        agent = recruit.spawned
+        order = Order(command.room, "spawn", command.id, agent.agent, agent)
+        token = agent.item.token_id if agent.item is not None else ""
+        events = recruit.provided() if command.wallet is None else []
+        deed = self._deed(
+            moment, Answer(room=command.room, agent=agent.agent, token_id=token), events=events, order=order
+        )
+        return msgspec.structs.replace(deed, mandates=(recruit.mandate,))
+
+    def _order_agent(self, command: AgentCommand, moment: Moment) -> Deed:
+        spawned = self._store.read((QueryItem(tags=(f"agent:{command.agent}",), types=("agent.spawned",)),), limit=1)
+        if not spawned:
+            raise Rejection(
+                f"there is no agent {command.agent!a}", hint="`agentrooms agent list` shows those there are"
+            )
+        room = decode_line(spawned[0].event.data).chain
+        self._room(room)
+        order = Order(room, _verb(command), command.id, command.agent)
+        return self._deed(moment, Answer(room=room, agent=command.agent), order=order)
+
+    # --- Swarms ------------------------------------------------------------------------------------------
+
+    def _run(self, command: RunSwarm, moment: Moment) -> Deed:
+        if sum(is_alive(swarm) for swarm in self._overseer.swarms.values()) >= SWARMS_MAX:
+            raise Rejection(f"{SWARMS_MAX} swarms are running", hint="stop one first")
+        swarm = made_id(self._secret, "swarm", command.id)
+        room, opens, first = self._place(command, swarm, moment)
+        if room.opened.collection != COLLECTION:
+            raise Rejection(f"room {room.opened.room} trades {room.opened.collection}, swarms trade {COLLECTION_NAME}")
+        run = self._settings(command, room, first)
+        recruits = self._recruiter(run, swarm).recruits()
+        started = swarms.SwarmStarted(
+            swarm, room.opened.room, operator(self._secret), run.preset, run.buyers, run.sellers
+        )
+        events: list[Event] = [*self._collection_events()]
+        for recruit in sorted(recruits, key=lambda r: r.spawned.agent):
+            events += recruit.provided()
+        events += swarms.start(swarms.Swarm(), started)
+        events += swarms.set_speed(swarms.fold([started]), command.speed)
+        answer = Answer(room=room.opened.room, swarm=swarm, agents=len(recruits))
+        mandates: tuple[SignedMandate, ...] = tuple(recruit.mandate for recruit in recruits)
+        joining = tuple(Joining(first + recruit.join_round, recruit.spawned) for recruit in recruits)
+        deed = self._deed(moment, answer, events=events)
+        return msgspec.structs.replace(deed, mandates=mandates, opens=opens, joining=joining)
+
+    def _place(self, command: RunSwarm, swarm: str, moment: Moment) -> tuple[WatchedRoom, RoomOpened | None, int]:
+        """Returns the swarm's room, what opens it when it is its own, and the round from which its agents join."""
+        if command.room is not None:
+            room = self._room(command.room)
+            return room, None, self._overseer.round_now(room)
+        self._require_place()
+        known = Collection(COLLECTION, COLLECTION_NAME, COMPARABLE_BY, sales.COMMON, active=True)
+        name = f"{COLLECTION_NAME}: {command.preset or f'{command.buyers} buyers, {command.sellers} sellers'}"
+        defaults = OpenRoom(id=command.id, name=name)
+        opened = _opened(own_room(swarm), name, known, defaults.round_ms, defaults.quote_rounds, moment.now_ms)
+        return WatchedRoom(opened, (0, moment.now_ms)), opened, 0
+
+    def _settings(self, command: RunSwarm, room: WatchedRoom, first: int) -> RunSettings:
+        """Returns the swarm's settings with time as it is in the room."""
+        seed = command.seed
+        if seed is None:
+            seed = draw(subkey(self._secret, "seed"), command.id) & commands.SEED_MAX
+        if command.preset is not None:
+            run = settings.preset(command.preset, seed)
+        else:
+            assert command.buyers is not None
+            assert command.sellers is not None
+            run = settings.custom(seed, command.buyers, command.sellers)
+        opened = room.opened
+        run = msgspec.structs.replace(run, round_ms=opened.round_ms, started_at_ms=room.at_ms(first))
+        run = msgspec.structs.replace(run, quote_rounds=opened.quote_rounds)
+        settings.check(msgspec.structs.replace(run, deal_ms=run.round_ms))  # how long deals take is the room's affair
+        return run
+
+    def _recruiter(self, run: RunSettings, swarm: str) -> Recruiter:
+        """Returns who draws the agents: as in a run of this seed, but by draws that only this installation knows."""
+        key = subkey(self._secret, "swarm", str(run.seed))
+        window = self._recruiting.unminted(sales.window(key, run.usdc_per_eth), run.sellers)
+        return Recruiter(run, key, swarm, swarm, window, roster=derive_id("run", run.seed))
+
+    def _steer(self, command: SwarmCommand, moment: Moment) -> Deed:
+        found = self._overseer.swarms.get(command.swarm)
+        if found is None:
+            raise Rejection(
+                f"swarm {command.swarm!a} is not running", hint="`agentrooms swarm list` shows those that are"
+            )
+        state = found.state
+        answer = Answer(room=state.room, swarm=state.id, agents=len(found.agents))
+        match command:
+            case PauseSwarm():
+                return self._deed(moment, answer, events=swarms.pause(state))
+            case ResumeSwarm():
+                return self._deed(moment, answer, events=swarms.resume(state))
+            case SetSwarmSpeed():
+                return self._deed(moment, answer, events=swarms.set_speed(state, command.speed))
+            case StopSwarm():
+                return self._deed(moment, answer, stops=state.id)
+
+
+def _verb(command: AgentCommand) -> Verb:
+    match command:
+        case commands.PauseAgent():
+            return "pause"
+        case commands.ResumeAgent():
+            return "resume"
+        case commands.RemoveAgent():
+            return "remove"
+
+
+def _opened(room: str, name: str, known: Collection, round_ms: int, quote_rounds: int, now_ms: int) -> RoomOpened:
+    return RoomOpened(
+        base_grade=known.base_grade,
+        collection=known.address,
+        comparable_by=known.comparable_by,
+        name=name,
+        quote_rounds=quote_rounds,
+        room=room,
+        round_ms=round_ms,
+        started_at_ms=now_ms,
+    )

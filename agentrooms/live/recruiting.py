@@ -1,0 +1,183 @@
+"""Agents of people, and the demo: mandates on mock wallets, items from the sales data, money from nowhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from agentrooms.domain import user
+from agentrooms.domain.agent import AgentSpawned
+from agentrooms.domain.assets import Item, Wants
+from agentrooms.domain.event import Event
+from agentrooms.domain.ledger import LedgerFunded, LedgerMinted
+from agentrooms.domain.mandate import Mandate, broken_rule, mandate_hash
+from agentrooms.domain.money import PRICE_MAX_USDC_MICROS
+from agentrooms.domain.terms import Role
+from agentrooms.errors import Rejection
+from agentrooms.events.journal import once
+from agentrooms.events.record import decode_line
+from agentrooms.events.store import EventStore, Query, QueryItem
+from agentrooms.events.tags import nft_tag, wallet_tag
+from agentrooms.live import wallets
+from agentrooms.live.commands import SpawnAgent
+from agentrooms.live.wallets import DEMO_WALLETS, Wallet, demo_wallet, made_id, mock_wallet, subkey
+from agentrooms.live.watching import WatchedRoom
+from agentrooms.sim import sales
+from agentrooms.sim.names import avatar_of, name_of
+from agentrooms.sim.sales import Window
+from agentrooms.sim.swarm import COLLECTION, COLLECTION_NAME, COMPARABLE_BY, Recruit
+
+BUDGET_USDC_MICROS = PRICE_MAX_USDC_MICROS  # of every mock wallet: no price is above it, so it tells no limit
+RENUMBERED_MAX = 1_000  # items minted of one token: its number, number-2, number-3, ...
+USDC_PER_ETH = 1_500  # as in runs
+
+
+class Recruiting:
+    """Makes mandates, wallets and items; what is minted already it reads in the log."""
+
+    def __init__(self, store: EventStore, secret: bytes) -> None:
+        self._store = store
+        self._secret = secret
+
+    def single(self, command: SpawnAgent, room: WatchedRoom, round_: int) -> Recruit:
+        """Returns the agent of a command that reaches its room in a round. Raises Rejection, without any value."""
+        agent = made_id(self._secret, "agent", command.id)
+        demo = command.wallet is not None
+        wallet = demo_wallet(self._secret, command.wallet) if command.wallet else mock_wallet(self._secret, agent)
+        if demo:
+            self._require_seeded(wallet)
+        selling = command.role is Role.SELLER
+        item = self._item(command, wallet, room.opened.collection) if selling else None
+        signed = wallet.sign(self._mandate(command, agent, wallet, item, room, round_))
+        rule = broken_rule(signed.mandate)
+        if rule is not None:
+            raise Rejection(
+                f"the agent's mandate cannot stand: {rule}", hint="correct the prices, the item or the wants"
+            )
+        spawned = AgentSpawned(
+            agent=agent,
+            avatar=command.avatar or avatar_of(agent),
+            item=item,
+            mandate_hash=mandate_hash(signed.mandate),
+            name=command.name or name_of(agent),
+            owner=wallet.address,
+            role=command.role,
+            round=round_,
+            strategy=command.strategy,
+            style=command.style,
+            swarm=None,
+            wants=signed.mandate.wants,
+        )
+        funds = None if selling or demo else _funds(wallet)
+        mint = _mint(item, wallet) if item is not None and not demo else None
+        return Recruit(round_, spawned, signed, funds, mint, BUDGET_USDC_MICROS if funds is not None else 0)
+
+    def demo_events(self) -> list[Event]:
+        """Returns what gives each demo wallet money and one item; [] when they have it."""
+        if self._seeded():
+            return []
+        window = self.unminted(sales.window(subkey(self._secret, "demo"), USDC_PER_ETH), DEMO_WALLETS)
+        events: list[Event] = []
+        for number in range(1, DEMO_WALLETS + 1):
+            wallet = demo_wallet(self._secret, number)
+            known = user.User(user.user_id(wallet.address), wallet.address)
+            events += user.register(user.User(), wallet.address)
+            events += user.set_budget(known, BUDGET_USDC_MICROS)
+            events += [_funds(wallet), _mint(_item(window, number - 1), wallet)]
+        return events
+
+    def unminted(self, window: Window, count: int) -> Window:
+        """Returns the window with its first `count` items renumbered where their tokens are minted already."""
+        items = list(window.items)
+        todo = list(range(min(count, len(items))))
+        for n in range(1, RENUMBERED_MAX + 1):
+            names = {at: window.items[at][0] if n == 1 else f"{window.items[at][0]}-{n}" for at in todo}
+            taken = self._with_tags(list(names.values()), "ledger.minted")
+            for at, name in names.items():
+                items[at] = (name, *window.items[at][1:])
+            todo = [at for at, name in names.items() if name in taken]
+            if not todo:
+                return msgspec.structs.replace(window, items=tuple(items))
+        raise Rejection(f"{RENUMBERED_MAX} items of one token are minted", hint="take another seed or item")
+
+    def _mandate(
+        self, command: SpawnAgent, agent: str, wallet: Wallet, item: Item | None, room: WatchedRoom, round_: int
+    ) -> Mandate:
+        maximum = None
+        if item is not None:
+            maximum = command.maximum_usdc_micros or min(2 * command.start_usdc_micros, PRICE_MAX_USDC_MICROS)
+        return Mandate(
+            role=command.role,
+            principal=wallet.address,
+            collection=room.opened.collection,
+            item=item,
+            wants=(command.wants or Wants()) if item is None else None,
+            reservation_usdc_micros=command.limit_usdc_micros,
+            start_usdc_micros=command.start_usdc_micros,
+            maximum_usdc_micros=maximum,
+            expires_at_ms=room.at_ms(round_ + command.expiry_rounds),
+            session_key=wallets.session_key(self._secret, agent),
+            salt=wallets.salt(self._secret, agent),
+        )
+
+    def _item(self, command: SpawnAgent, wallet: Wallet, collection: str) -> Item:
+        """Returns the item a seller sells: one of its demo wallet, or a new one."""
+        if collection != COLLECTION:
+            raise Rejection(f"items can be minted of {COLLECTION_NAME} only", hint="sell in one of its rooms")
+        if command.wallet is not None:
+            return self._item_of(wallet, command.item)
+        key = subkey(self._secret, "item", command.id)
+        if command.item is None:
+            return _item(self.unminted(sales.window(key, USDC_PER_ETH), 1), 0)
+        window = sales.window_of(command.item, key, USDC_PER_ETH)
+        if window is None:
+            raise Rejection(f"item {command.item!a} is not in the sales data", hint="name none to have one drawn")
+        if self._with_tags([command.item], "ledger.minted"):
+            raise Rejection(f"item {command.item} is minted already", hint="name another, or none to have one drawn")
+        return _item(window, next(at for at, known in enumerate(window.items) if known[0] == command.item))
+
+    def _item_of(self, wallet: Wallet, token: str | None) -> Item:
+        """Returns an item that a demo wallet was given and has not sold."""
+        seeded = [decode_line(found.event.data).event for found in self._store.read(once(self._seeded()))]
+        mints = [e for e in seeded if isinstance(e, LedgerMinted) and e.owner == wallet.address]
+        sold = self._with_tags([mint.token_id for mint in mints], "deal.completed")
+        for mint in mints:
+            if mint.token_id not in sold and token in {None, mint.token_id}:
+                return Item(mint.token_id, f"Punk #{mint.token_id}", mint.traits)
+        raise Rejection(f"the demo wallet does not hold {'an item' if token is None else f'item {token!a}'} to sell")
+
+    def _require_seeded(self, wallet: Wallet) -> None:
+        if not self._seeded():
+            raise Rejection(f"demo wallet {wallet.address} is empty", hint="run `agentrooms db seed` first")
+
+    def _seeded(self) -> str:
+        """Returns the id under which the demo's events were appended, "" when they were not."""
+        first = demo_wallet(self._secret, 1).address
+        found = self._store.read((QueryItem(tags=(wallet_tag(first),), types=("ledger.funded",)),), limit=1)
+        return decode_line(found[0].event.data).cmd if found else ""
+
+    def _with_tags(self, tokens: Sequence[str], type_: str) -> set[str]:
+        """Returns those tokens that an event of this type is about."""
+        if not tokens:
+            return set()
+        by_tag = {nft_tag(COLLECTION, token): token for token in tokens}
+        query: Query = tuple(QueryItem(tags=(tag,), types=(type_,)) for tag in by_tag)
+        return {by_tag[tag] for found in self._store.read(query) for tag in found.event.tags if tag in by_tag}
+
+
+def _item(window: Window, at: int) -> Item:
+    token, grade, _price = window.items[at]
+    return Item(token, f"Punk #{token}", {COMPARABLE_BY: grade})
+
+
+def _mint(item: Item, wallet: Wallet) -> LedgerMinted:
+    return LedgerMinted(
+        approved=True, collection=COLLECTION, owner=wallet.address, token_id=item.token_id, traits=item.traits
+    )
+
+
+def _funds(wallet: Wallet) -> LedgerFunded:
+    return LedgerFunded(
+        allowance_usdc_micros=BUDGET_USDC_MICROS, balance_usdc_micros=BUDGET_USDC_MICROS, wallet=wallet.address
+    )

@@ -1,0 +1,119 @@
+"""The living system of one data folder: its services, its processes on Ray, and how all of it starts and ends.
+
+Everything is rebuilt from Postgres. So a start after a crash is the same start as after a clean end, and the
+end has nothing to save: it only leaves no process of its own behind.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TypeVar
+
+import msgspec
+
+from agentrooms.events.postgres import migrate_log
+from agentrooms.live.access import LOG, READ, RUNNING, Running
+from agentrooms.live.inbox import migrate_inbox
+from agentrooms.services.folder import DataFolder
+from agentrooms.services.postgres import Database, connect_or_start
+from agentrooms.services.redis import Cache
+from agentrooms.services.redis import connect_or_start as connect_or_start_redis
+from agentrooms.services.settings import Settings
+
+SCOPE = "live"
+SERVICE_ACTORS = 13  # log, chain, settlement, seven verifiers, desk, projector, one room
+T = TypeVar("T")
+
+Say = Callable[[str, float], None]
+"""Told each step of the start as it is done, with the seconds it took."""
+
+
+@contextmanager
+def started(settings: Settings, command: str, say: Say) -> Iterator[Running]:
+    """Gives a running system; all of it that was started here ends with the block, in whatever way.
+
+    Raises FolderOwned when another process runs one in the data folder, or what a part raises that does not start.
+    """
+    with ExitStack() as ends:
+        folder = ends.enter_context(DataFolder(settings.agentrooms_data).own(command))
+        running = folder.path / RUNNING
+        running.unlink(missing_ok=True)
+        ends.callback(running.unlink, missing_ok=True)
+        found = _start(settings, folder, ends, say)
+        running.touch(mode=0o600)  # it may hold the database's password
+        running.write_bytes(msgspec.json.encode(found))
+        yield found
+
+
+def _start(settings: Settings, folder: DataFolder, ends: ExitStack, say: Say) -> Running:
+    """Starts services side by side, Ray in this thread: it sets handlers of signals."""
+    database_url = settings.database_url.get_secret_value() if settings.database_url else None
+    redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
+    with ThreadPoolExecutor(2) as pool:
+        database: Future[Database] = pool.submit(_timed, say, "postgres", lambda: _database(database_url, folder))
+        cache: Future[Cache] = pool.submit(
+            _timed, say, "redis", lambda: connect_or_start_redis(redis_url, folder.redis)
+        )
+        ends.callback(_stop_when_started, cache)
+        ends.callback(_stop_when_started, database)
+        cluster = _timed(say, "ray", lambda: _ray(settings, ends))
+        dsn, cache_url = database.result().dsn, cache.result().url
+    _timed(say, "actors", lambda: _actors(settings, folder, dsn, cache_url, ends))
+    return Running(os.getpid(), dsn, cache_url, cluster, str(folder.path))
+
+
+def _timed(say: Say, what: str, work: Callable[[], T]) -> T:
+    begun = time.monotonic()
+    done = work()
+    say(what, time.monotonic() - begun)
+    return done
+
+
+def _database(url: str | None, folder: DataFolder) -> Database:
+    database = connect_or_start(url, folder.postgres)
+    migrate_log(database.dsn, LOG)
+    migrate_inbox(database.dsn)
+    return database
+
+
+def _stop_when_started(service: Future[Database] | Future[Cache]) -> None:
+    with suppress(Exception):
+        service.result().stop()
+
+
+def _ray(settings: Settings, ends: ExitStack) -> str:
+    from agentrooms.services.ray import start_ray  # noqa: PLC0415 - half a second, while the others start
+
+    cluster = start_ray(settings.ray_address, settings.agentrooms_cpus)
+    ends.callback(cluster.stop)
+    return cluster.address
+
+
+def _actors(settings: Settings, folder: DataFolder, dsn: str, redis_url: str, ends: ExitStack) -> None:
+    """Makes the actors that are not there yet; what they do they find in the log."""
+    from agentrooms.actors.cells import LogSpec, create, create_services  # noqa: PLC0415 - see _ray
+    from agentrooms.live.cells import DESK, DeskCell, LivePlan  # noqa: PLC0415 - see _ray
+    from agentrooms.services.ray import admit  # noqa: PLC0415 - see _ray
+    from agentrooms.sim.ray_run import ACTOR_BYTES, LEDGER, hosts_for  # noqa: PLC0415 - see _ray
+
+    admit(SERVICE_ACTORS, ACTOR_BYTES)
+    ends.callback(_end_actors)
+    spec = LogSpec(dsn, LOG, redis_url)
+    create_services(SCOPE, spec)
+    per_actor = None if settings.agents_per_actor == "auto" else int(settings.agents_per_actor)
+    plan = LivePlan(SCOPE, spec, LEDGER, folder.secret(), hosts_for(PACKED_AGENTS, per_actor))
+    create(DeskCell, SCOPE, DESK, plan, head=True)
+
+
+PACKED_AGENTS = 100  # agents of a room that a live system reckons with when it packs them by number
+
+
+def _end_actors() -> None:
+    """Ends the actors of the system also on a cluster that goes on."""
+    from agentrooms.actors.remote import end  # noqa: PLC0415 - see _ray
+
+    end(SCOPE)

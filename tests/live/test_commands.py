@@ -1,0 +1,105 @@
+"""Commands are checked where they enter: what is wrong is said, without a value of it."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentrooms.domain.money import PRICE_MAX_USDC_MICROS
+from agentrooms.errors import InvalidInput
+from agentrooms.live import commands
+from agentrooms.live.commands import (
+    BODY_BYTES_MAX,
+    Answer,
+    Command,
+    OpenRoom,
+    PauseAgent,
+    RunSwarm,
+    SeedDemo,
+    SetSwarmSpeed,
+)
+from tests.live.asks import buyer, seller
+
+GOOD: list[Command] = [
+    OpenRoom(id="a.B_9:-", name="Main"),
+    PauseAgent(id="p", agent="agent_x"),
+    RunSwarm(id="w", preset="small_test"),
+    RunSwarm(id="w", buyers=1, sellers=250, seed=0, speed=0),
+    SeedDemo(id="d"),
+    seller("s", "room_x"),
+    buyer("b", "room_x", wallet=1, name="Zoë"),
+]
+
+
+@pytest.mark.parametrize("command", GOOD)
+def test_a_command_is_read_as_it_was_written(command: Command) -> None:
+    assert commands.decode(commands.encode(command)) == command
+
+
+WRONG: list[Command] = [
+    *(OpenRoom(id=id_, name="Main") for id_ in ("", "a b", "é", "x" * 101, "desk:w", "round:r:1", "open:r", "a\n")),
+    *(OpenRoom(id="r", name=name) for name in ("", "\u200b", "x" * 101)),
+    *(OpenRoom(id="r", name="Main", round_ms=ms) for ms in (0, 49, 3_600_001, 10**30)),
+    *(PauseAgent(id="p", agent=agent) for agent in ("", "\u0000", "é", "x" * 101)),
+    *(SetSwarmSpeed(id="v", swarm="swarm_x", speed=speed) for speed in (-1, 2, 10**20)),
+    RunSwarm(id="w"),
+    RunSwarm(id="w", buyers=1),
+    RunSwarm(id="w", preset="small_test", buyers=1, sellers=1),
+    RunSwarm(id="w", buyers=0, sellers=1),
+    RunSwarm(id="w", buyers=251, sellers=1),
+    RunSwarm(id="w", preset="small_test", seed=-1),
+    seller("s", "room_x", limit=0),
+    seller("s", "room_x", start=PRICE_MAX_USDC_MICROS),
+    seller("s", "room_x", expiry_rounds=10**9),
+    seller("s", "room_x", avatar="x" * 11),
+    seller("s", "room_x", name="\u202e"),
+    buyer("b", "room_x", item="1"),
+    buyer("b", "room_x", maximum_usdc_micros=10_000),
+]
+
+
+@pytest.mark.parametrize("command", WRONG, ids=repr)
+def test_a_wrong_command_is_not_sent(command: Command) -> None:
+    with pytest.raises(InvalidInput):
+        commands.encode(command)
+
+
+@pytest.mark.parametrize(
+    "value", ["NaN", "1e400", "8765432.1", '"8765432"', "87654321234567890123", "true", "-8765432"]
+)
+def test_a_number_that_is_none_is_refused_without_a_word_of_it(value: str) -> None:
+    body = commands.encode(seller("s", "room_x")).replace(b"40000000", value.encode())
+    with pytest.raises(InvalidInput) as refused:
+        commands.decode(body)
+    assert "8765432" not in f"{refused.value}{refused.value.hint}"
+
+
+@given(st.binary(max_size=200) | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(msgspec.json.encode))
+def test_no_bytes_are_more_than_invalid(body: bytes) -> None:
+    with pytest.raises(InvalidInput):
+        commands.decode(body)
+
+
+@given(st.sampled_from(GOOD), st.data())
+def test_a_command_with_another_field_or_value_is_read_or_refused(command: Command, data: st.DataObject) -> None:
+    fields = msgspec.json.decode(commands.encode(command), type=dict[str, object])
+    name = data.draw(st.sampled_from(sorted(fields)) | st.text(max_size=5))
+    fields[name] = data.draw(st.none() | st.integers() | st.text() | st.booleans() | st.lists(st.integers()))
+    try:
+        read = commands.decode(msgspec.json.encode(fields))
+    except InvalidInput:
+        return
+    assert commands.decode(commands.encode(read)) == read
+
+
+def test_deep_and_long_bodies_are_refused() -> None:
+    for body in (b"[" * BODY_BYTES_MAX, b" " * (BODY_BYTES_MAX + 1)):
+        with pytest.raises(InvalidInput):
+            commands.decode(body)
+
+
+def test_an_answer_of_a_later_version_is_read() -> None:
+    assert commands.decode_answer(b'{"room":"room_x","more":1}') == Answer(room="room_x")
+    assert commands.decode_answer(commands.encode_answer(Answer(why="no"))) == Answer(why="no")

@@ -1,0 +1,86 @@
+"""The desk dies after each single thing it does, and is made anew: nothing is lost or done twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from agentrooms.live.commands import (
+    Answer,
+    CloseRoom,
+    OpenRoom,
+    PauseAgent,
+    PauseSwarm,
+    RemoveAgent,
+    ResumeAgent,
+    ResumeSwarm,
+    RunSwarm,
+    SeedDemo,
+    SetSwarmSpeed,
+    StopSwarm,
+)
+from agentrooms.live.inbox import Inbox
+from tests.events import oracle
+from tests.live.asks import buyer, seller
+from tests.live.world import World
+
+Story = Callable[[World], list[Answer]]
+
+
+def a_room_with_agents(world: World) -> list[Answer]:
+    opened = world.ask(OpenRoom(id="r1", name="Main"))
+    spawned = world.ask(seller("s1", opened.room))
+    return [
+        opened,
+        spawned,
+        world.ask(SeedDemo(id="d1")),
+        world.ask(buyer("b1", opened.room, wallet=3)),
+        world.ask(PauseAgent(id="p1", agent=spawned.agent)),
+        world.ask(PauseAgent(id="p2", agent="agent_x")),
+        world.ask(ResumeAgent(id="p3", agent=spawned.agent)),
+        world.ask(RemoveAgent(id="x1", agent=spawned.agent)),
+        world.ask(CloseRoom(id="c1", room=opened.room)),
+    ]
+
+
+def a_swarm_of_its_own(world: World) -> list[Answer]:
+    run = world.ask(RunSwarm(id="w1", buyers=1, sellers=1, seed=7))
+    world.pass_ms(4_000)
+    answers = [
+        run,
+        world.ask(PauseSwarm(id="w2", swarm=run.swarm)),
+        world.ask(SetSwarmSpeed(id="w3", swarm=run.swarm, speed=10)),
+        world.ask(ResumeSwarm(id="w4", swarm=run.swarm)),
+        world.ask(StopSwarm(id="w5", swarm=run.swarm)),
+    ]
+    world.until(lambda: world.room(run.room).status == "inactive")
+    return answers
+
+
+@pytest.mark.parametrize("story", [a_room_with_agents, a_swarm_of_its_own])
+def test_a_desk_that_dies_after_any_call_comes_to_the_same_log(
+    story: Story, inbox: Inbox, postgres_dsn: str, fresh_schema: str
+) -> None:
+    """Byte by byte: also ids, mandates, order and times."""
+    untroubled = World(inbox)
+    answers = story(untroubled)
+    oracle.check(untroubled.lines())
+    assert untroubled.crashes == 0
+    for call in range(1, untroubled.calls + 1):
+        forget(postgres_dsn, fresh_schema)
+        world = World(inbox, crash_at=call)
+        assert story(world) == answers, f"call {call}"
+        assert world.crashes == 1
+        assert world.lines() == untroubled.lines(), f"call {call}"
+        assert world.chain.owners == untroubled.chain.owners
+        assert world.chain.balances == untroubled.chain.balances
+        assert world.vault.export() == untroubled.vault.export()
+
+
+def forget(dsn: str, schema: str) -> None:
+    """Empties the inbox."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(sql.SQL("TRUNCATE {} RESTART IDENTITY").format(sql.Identifier(schema, "commands")))
