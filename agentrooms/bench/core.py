@@ -1,21 +1,20 @@
 """Measures the core in one process: turns of agents, negotiations, replay and audit, each with its seeds.
 
-Absolute figures say as much about the machine as about the program, so every event rate stands
-beside that of a baseline measured in the same run: encoding and hashing the same log, and no more.
+Every event rate stands beside that of a baseline measured in the same run: encoding and hashing the same log,
+and no more.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
 
-import msgspec
-
+from agentrooms.bench.rows import Progress, Row, against, row
 from agentrooms.domain.folding import fold
 from agentrooms.domain.room import ActPosted, Room
 from agentrooms.domain.terms import StrategyName
@@ -33,39 +32,9 @@ REPEATS = 3
 QUICK_PART = 10
 TURNS_NAMED = "turns, silent ones included"
 
-Progress = Callable[[str], None]
 
-
-class Row(msgspec.Struct, frozen=True):
-    """One figure: how many units a second, the best of the repeats; `ratio_permille` is against the baseline.
-
-    A turn is one look of an agent at its market, whether it then speaks or not. `events_permille` is how many
-    events one unit leaves in the log, in thousandths.
-    """
-
-    name: str
-    per_second: int
-    unit: str
-    count: int
-    seconds_micros: int
-    seeds: tuple[int, ...]
-    aim: int | None = None
-    ratio_permille: int | None = None
-    events_permille: int | None = None
-
-
-class BenchReport(msgspec.Struct, frozen=True):
-    """All figures of one run, in the order measured."""
-
-    rows: tuple[Row, ...]
-
-
-def run_bench(
-    seeds: Sequence[int] = (1, 2, 3), *, quick: bool = False, progress: Progress | None = None
-) -> BenchReport:
-    """Measures everything; `quick` measures small swarms only, to see that the bench itself works."""
-    say = progress if progress is not None else _silent
-    seeds = tuple(seeds)
+def run_core(seeds: tuple[int, ...], *, quick: bool, say: Progress) -> list[Row]:
+    """Measures the core; `quick` measures small swarms only, to see that the bench itself works."""
     sizes = SWARMS[:1] if quick else SWARMS
     rows: list[Row] = []
     engines: list[Engine] = []
@@ -77,7 +46,7 @@ def run_bench(
     rows += _bilateral_rows(seeds, NEGOTIATIONS // (QUICK_PART if quick else 1))
     say("replay and audit")
     rows += _log_rows(engines, seeds)
-    return BenchReport(tuple(rows))
+    return rows
 
 
 def _swarm_rows(agents: int, engines: list[Engine], seeds: tuple[int, ...]) -> list[Row]:
@@ -90,8 +59,8 @@ def _swarm_rows(agents: int, engines: list[Engine], seeds: tuple[int, ...]) -> l
     posted = sum(isinstance(event, ActPosted) for event in events)
     name = f"swarm of {agents}"
     return [
-        _row(f"{name}: {TURNS_NAMED}", "turns", turns, seconds, seeds, aim=20_000, events=len(events)),
-        _row(f"{name}: posted acts", "acts", posted, seconds, seeds, events=len(events)),
+        row(f"{name}: {TURNS_NAMED}", "turns", turns, seconds, seeds, aim=20_000, events=len(events)),
+        row(f"{name}: posted acts", "acts", posted, seconds, seeds, events=len(events)),
     ]
 
 
@@ -113,8 +82,8 @@ def _bilateral_rows(seeds: tuple[int, ...], count: int) -> list[Row]:
         all_events = sum(pool.map(_negotiate, *zip(*chunks, strict=True)))
     unit, used = "negotiations", seeds[:1]
     return [
-        _row(f"{name}, 1 process", unit, count, alone, used, aim=600, events=events),
-        _row(f"{name}, {processes} processes", unit, count * processes, together, used, events=all_events),
+        row(f"{name}, 1 process", unit, count, alone, used, aim=600, events=events),
+        row(f"{name}, {processes} processes", unit, count * processes, together, used, events=all_events),
     ]
 
 
@@ -137,14 +106,14 @@ def _log_rows(engines: list[Engine], seeds: tuple[int, ...]) -> list[Row]:
         for room in rooms:
             fold(Room(), (decode_line(line).event for line in room))
 
-    baseline = _row("baseline: encode and hash", "events", len(lines), _best(lambda: _encode(events)), seeds)
+    baseline = row("baseline: encode and hash", "events", len(lines), _best(lambda: _encode(events)), seeds)
     replayed = sum(map(len, rooms))
     rows = [
         baseline,
-        _row("replay: decode and fold", "events", replayed, _best(replay), seeds, aim=100_000),
-        _row("verify", "events", len(lines), _audit_seconds(engines), seeds),
+        row("replay: decode and fold", "events", replayed, _best(replay), seeds, aim=100_000),
+        row("verify", "events", len(lines), _audit_seconds(engines), seeds),
     ]
-    return [rows[0], *(msgspec.structs.replace(r, ratio_permille=_ratio(r, baseline)) for r in rows[1:])]
+    return [rows[0], *(against(figure, baseline) for figure in rows[1:])]
 
 
 def _encode(events: list[Recorded]) -> None:
@@ -174,25 +143,3 @@ def _best(work: Callable[[], object]) -> float:
         work()
         times.append(perf_counter() - begun)
     return min(times)
-
-
-def _row(
-    name: str,
-    unit: str,
-    count: int,
-    seconds: float,
-    seeds: tuple[int, ...],
-    *,
-    aim: int | None = None,
-    events: int | None = None,
-) -> Row:
-    each = events * 1_000 // count if events is not None and count else None
-    return Row(name, int(count / seconds), unit, count, int(seconds * 1_000_000), seeds, aim, events_permille=each)
-
-
-def _ratio(row: Row, baseline: Row) -> int:
-    return row.per_second * 1_000 // baseline.per_second
-
-
-def _silent(_what: str) -> None:
-    """Says nothing."""

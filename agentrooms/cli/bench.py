@@ -1,20 +1,30 @@
-"""`agentrooms bench`: how fast the core is on this machine."""
+"""`agentrooms bench`: how fast the core and its real parts are on this machine."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from agentrooms.cli.examples import examples
 from agentrooms.cli.params import SEED_MAX, Json, Misuse, whole
 
+if TYPE_CHECKING:
+    from agentrooms.bench.rows import BenchReport
+
 SEEDS_MAX = 20
+PARTS = ("core", "log", "rooms", "models", "swarms", "nodes")
+MIB = 1024**2
 
 
 def register(app: typer.Typer) -> None:
     """Adds the command to the command line."""
-    app.command("bench", epilog=examples("agentrooms bench", "agentrooms bench --quick --seeds 1,2,3 --json"))(bench)
+    app.command(
+        "bench",
+        epilog=examples(
+            "agentrooms bench", "agentrooms bench log rooms", "agentrooms bench core --quick --seeds 1,2,3 --json"
+        ),
+    )(bench)
 
 
 def _seeds(value: str) -> str:
@@ -27,43 +37,90 @@ def _seeds(value: str) -> str:
 
 
 def bench(
-    quick: Annotated[bool, typer.Option("--quick", help="Small swarms only: shows that the bench works.")] = False,
+    parts: Annotated[
+        list[str] | None, typer.Argument(metavar="[PART]...", help=f"Any of {', '.join(PARTS)}; all when left out.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Small measurements: shows that the bench works.")] = False,
     seeds: Annotated[
         str, typer.Option("--seeds", metavar="N,N,…", help="The runs that are measured.", parser=_seeds)
     ] = "1,2,3",
     json: Json = False,
 ) -> None:
-    """Measure turns of agents, posted acts, negotiations, replay and verification a second, in one process.
+    """Measure the core in one process, the durable log, rooms, read models, and swarms on Ray; with services of its own.
 
-    A turn is one look of an agent at its market, whether it then speaks or not. Event rates stand beside a baseline of the same run: encoding and hashing the same log, and no more.
+    A turn is one look of an agent at its market, whether it then speaks or not. Rates stand beside a baseline of
+    the same run: encoding and hashing the same log, raw inserts of the same bytes, one node. Memory is proportional
+    (PSS): what processes share counts once.
     """
     import platform
 
     import msgspec
 
-    from agentrooms.cli.console import NONE, emit, out, table
+    from agentrooms.bench.all import run_bench
+    from agentrooms.cli.console import emit, out
     from agentrooms.cli.progress import step_progress
-    from agentrooms.sim.bench import run_bench
 
-    numbers = [int(seed) for seed in seeds.split(",")]
+    chosen = tuple(dict.fromkeys(parts or PARTS))
+    for part in chosen:
+        if part not in PARTS:
+            raise Misuse(f"{part!r} is no part of the bench", f"parts are {', '.join(PARTS)}")
+    numbers = tuple(int(seed) for seed in seeds.split(","))
     with step_progress(quiet=json) as step:
-        report = run_bench(numbers, quick=quick, progress=step)
+        report = run_bench(chosen, numbers, quick=quick, say=step)
     machine = {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system()}
     if json:
-        emit({"quick": quick, "machine": machine, "rows": msgspec.to_builtins(report.rows)})
+        emit({"quick": quick, "machine": machine, **msgspec.to_builtins(report)})
         return
-    shown = table("Measured", ">A second", "", ">Aim", ">Of baseline", ">Events each", ">Count", ">Seconds")
-    for row in report.rows:
-        shown.add_row(
-            row.name,
-            f"{row.per_second:,}",
-            row.unit,
-            NONE if row.aim is None else f"{row.aim:,}",
-            NONE if row.ratio_permille is None else f"{row.ratio_permille / 1000:.2f}",
-            NONE if row.events_permille is None else f"{row.events_permille / 1000:.2f}",
-            f"{row.count:,}",
-            f"{row.seconds_micros / 1_000_000:.2f}",
-        )
-    out().print(shown)
+    _print(report)
     about = f"Python {machine['python']} on {machine['system']} {machine['machine']}, seeds {seeds}"
     out().print(about, style="dim", soft_wrap=True)
+
+
+def _print(report: BenchReport) -> None:
+    from agentrooms.cli.console import NONE, out, table
+
+    if report.rows:
+        shown = table(
+            "Measured",
+            ">A second",
+            "",
+            ">Aim",
+            ">Of baseline",
+            ">p50 ms",
+            ">p99 ms",
+            ">Events each",
+            ">Count",
+            ">Seconds",
+        )
+        for row in report.rows:
+            shown.add_row(
+                row.name,
+                f"{row.per_second:,}",
+                row.unit,
+                NONE if row.aim is None else f"{row.aim:,}",
+                _thousandths(row.ratio_permille, 2),
+                _thousandths(row.p50_micros, 1),
+                _thousandths(row.p99_micros, 1),
+                _thousandths(row.events_permille, 2),
+                f"{row.count:,}",
+                f"{row.seconds_micros / 1_000_000:.2f}",
+            )
+        out().print(shown)
+    if report.starts:
+        begun = table("Swarm on Ray", ">Processes", ">First offer after", ">Aim", ">Memory (PSS)", ">Aim")
+        for start in report.starts:
+            begun.add_row(
+                start.name,
+                str(start.processes),
+                f"{start.first_offer_micros / 1_000_000:.1f} s",
+                NONE if start.aim_micros is None else f"{start.aim_micros / 1_000_000:.0f} s",
+                f"{start.pss_bytes / MIB:,.0f} MiB",
+                NONE if start.aim_bytes is None else f"{start.aim_bytes / MIB:,.0f} MiB",
+            )
+        out().print(begun)
+
+
+def _thousandths(value: int | None, digits: int) -> str:
+    from agentrooms.cli.console import NONE
+
+    return NONE if value is None else f"{value / 1000:,.{digits}f}"

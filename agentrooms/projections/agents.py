@@ -64,7 +64,7 @@ def rows(events: Iterable[Recorded]) -> list[AgentRow]:
         elif isinstance(recorded.event, ActPosted):
             acts[recorded.event.agent, recorded.event.act] += 1
     markets = {chain: Market(rooms.get(chain)) for chain, _agent in joined}
-    return [_row(markets[chain], chain, agent, number, acts) for (chain, agent), number in joined.items()]
+    return [agent_row(markets[chain], chain, agent, number, acts) for (chain, agent), number in joined.items()]
 
 
 def wants_text(wants: Wants) -> str:
@@ -76,7 +76,8 @@ def wants_text(wants: Wants) -> str:
     return "any"
 
 
-def _row(market: Market, chain: str, name: str, number: int, acts: Counter[tuple[str, ActKind]]) -> AgentRow:
+def agent_row(market: Market, chain: str, name: str, number: int, acts: Counter[tuple[str, ActKind]]) -> AgentRow:
+    """Returns an agent's row; it joined with event `number` of the log, `acts` counts what it posted by kind."""
     room = market.room
     agent, record = room.agents[name], room.records[name]
     deal = room.deals[agent.deal] if agent.deal is not None else None

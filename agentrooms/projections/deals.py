@@ -80,17 +80,16 @@ def rows(events: Iterable[Recorded]) -> list[DealRow]:
     for number, recorded in enumerate(events, start=1):
         event = recorded.event
         if isinstance(event, DealLocked):
-            found[event.terms.deal] = _locked(rooms.get(recorded.chain), number, recorded, event)
+            found[event.terms.deal] = locked_row(rooms.get(recorded.chain), number, recorded, event)
         rooms.apply(number, recorded)
         name: str | None = getattr(event, "deal", None)
         if name is not None:
-            state = rooms.get(recorded.chain).deals[name].state
-            found[name] = replace(_moved(found[name], event), state=state)
+            found[name] = moved_row(found[name], event, rooms.get(recorded.chain).deals[name].state)
     return list(found.values())
 
 
-def _locked(room: Room, number: int, recorded: Recorded, event: DealLocked) -> DealRow:
-    """Returns the row of a deal as it is locked; `room` is the one just before."""
+def locked_row(room: Room, number: int, recorded: Recorded, event: DealLocked) -> DealRow:
+    """Returns the row of a deal as it is locked; `room` is the one just before. Raises BrokenLog."""
     terms = event.terms
     if not {terms.buyer, terms.seller} <= room.agents.keys() or terms.quote not in room.quotes:
         raise BrokenLog(number, recorded)
@@ -132,8 +131,12 @@ def _locked(room: Room, number: int, recorded: Recorded, event: DealLocked) -> D
     )
 
 
+def moved_row(row: DealRow, event: Event, state: DealState) -> DealRow:
+    """Returns the row after one later event of its deal, which left the deal in `state`."""
+    return replace(_moved(row, event), state=state)
+
+
 def _moved(row: DealRow, event: Event) -> DealRow:
-    """Returns the row after one later event of its deal."""
     match event:
         case DealVerifying():
             return replace(row, verifying_round=event.round)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import msgspec
 
+from agentrooms.domain.room import Room
 from agentrooms.events.record import Recorded
 from agentrooms.projections.schema import MILLISECONDS, ROUND, USDC_MICROS, Note, Table
 from agentrooms.projections.walk import Rooms, round_of
@@ -38,24 +39,28 @@ def rows(events: Iterable[Recorded]) -> list[FloorRow]:
     for number, recorded in enumerate(events, start=1):
         rooms.apply(number, recorded)
         room = rooms.get(recorded.chain)
-        floor, top_bid = prices = (room.floor, room.top_bid)
+        prices = (room.floor, room.top_bid)
         if prices == last.get(recorded.chain, (None, None)):
             continue
         last[recorded.chain] = prices
-        found.append(
-            FloorRow(
-                room=recorded.chain,
-                event=number,
-                seq=recorded.seq,
-                round=round_of(recorded.event),
-                at_ms=recorded.at_ms,
-                grade=room.base_grade,
-                floor_usdc_micros=floor,
-                top_bid_usdc_micros=top_bid,
-                spread_usdc_micros=None if floor is None or top_bid is None else floor - top_bid,
-            )
-        )
+        found.append(floor_row(room, number, recorded))
     return found
+
+
+def floor_row(room: Room, number: int, recorded: Recorded) -> FloorRow:
+    """Returns floor and top bid of a room as event `number` of the log left them."""
+    floor, top_bid = room.floor, room.top_bid
+    return FloorRow(
+        room=recorded.chain,
+        event=number,
+        seq=recorded.seq,
+        round=round_of(recorded.event),
+        at_ms=recorded.at_ms,
+        grade=room.base_grade,
+        floor_usdc_micros=floor,
+        top_bid_usdc_micros=top_bid,
+        spread_usdc_micros=None if floor is None or top_bid is None else floor - top_bid,
+    )
 
 
 TABLE = Table(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from agentrooms.domain.room import ActPosted
+from agentrooms.domain.room import ActPosted, Room
 from agentrooms.domain.terms import ActKind, Mood, Role
 from agentrooms.events.record import Recorded
 from agentrooms.projections.schema import MILLISECONDS, ROUND, USDC_MICROS, Note, Table
@@ -47,29 +47,32 @@ def rows(events: Iterable[Recorded]) -> list[MessageRow]:
         rooms.apply(number, recorded)
         event = recorded.event
         if isinstance(event, ActPosted):
-            agent = rooms.get(recorded.chain).agents[event.agent]
-            found.append(
-                MessageRow(
-                    room=recorded.chain,
-                    event=number,
-                    seq=recorded.seq,
-                    round=event.round,
-                    at_ms=recorded.at_ms,
-                    agent=agent.id,
-                    name=agent.name,
-                    role=agent.role,
-                    act=event.act,
-                    price_usdc_micros=event.price_usdc_micros,
-                    quote=event.quote,
-                    refers_to=event.refers_to,
-                    to=event.to,
-                    token_id=event.token_id,
-                    mood=event.mood,
-                    wording=event.wording,
-                    text=event.text,
-                )
-            )
+            found.append(message_row(rooms.get(recorded.chain), number, recorded, event))
     return found
+
+
+def message_row(room: Room, number: int, recorded: Recorded, event: ActPosted) -> MessageRow:
+    """Returns the row of one act, event `number` of the log."""
+    agent = room.agents[event.agent]
+    return MessageRow(
+        room=recorded.chain,
+        event=number,
+        seq=recorded.seq,
+        round=event.round,
+        at_ms=recorded.at_ms,
+        agent=agent.id,
+        name=agent.name,
+        role=agent.role,
+        act=event.act,
+        price_usdc_micros=event.price_usdc_micros,
+        quote=event.quote,
+        refers_to=event.refers_to,
+        to=event.to,
+        token_id=event.token_id,
+        mood=event.mood,
+        wording=event.wording,
+        text=event.text,
+    )
 
 
 TABLE = Table("messages", "Everything said: one row for each act that took effect, with its words.", MessageRow, rows)
