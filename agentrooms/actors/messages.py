@@ -11,7 +11,7 @@ from agentrooms.domain.event import Event
 from agentrooms.domain.terms import LeaveReason, StrategyName, Style
 
 
-class Message(msgspec.Struct, frozen=True):
+class Message(msgspec.Struct, frozen=True, tag=True):
     """Base of all messages."""
 
 

@@ -8,16 +8,20 @@ import msgspec
 from nacl.signing import SigningKey
 
 from agentrooms.actors.agent_host import AgentHost
+from agentrooms.actors.messages import Scheduled
 from agentrooms.actors.room import RoomActor, RoomConfig
 from agentrooms.actors.runtime import Actor
 from agentrooms.actors.settlement import SettlementActor
 from agentrooms.actors.verifier import VerifierActor
 from agentrooms.chain.port import Chain
+from agentrooms.domain.canonical import canonical
 from agentrooms.domain.verifier_set import VerifierSet
 from agentrooms.events.journal import Journal
 from agentrooms.events.store import EventStore
-from agentrooms.events.vault import Vault
+from agentrooms.events.vault import NotInVault, Vault
 from agentrooms.language import Wording
+
+_SCHEDULE = msgspec.json.Decoder(tuple[Scheduled, ...])
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,8 @@ class RoomPlan(msgspec.Struct, frozen=True):
         """Returns the room, or the host at the address."""
         config = self.config
         if address == room_address(config.room):
-            return RoomActor(config, parts.store, parts.vault, parts.narrator, self.verifiers)
+            schedule = get_schedule(parts.memory, config.room)
+            return RoomActor(config, parts.store, parts.vault, parts.narrator, self.verifiers, schedule)
         journal = Journal(parts.store, config.room)
         return AgentHost(address, config.hosting, parts.vault, config.run_key, journal)
 
@@ -71,6 +76,19 @@ class VerifierPlan(msgspec.Struct, frozen=True):
 
 
 Plan = RoomPlan | SettlementPlan | VerifierPlan
+
+
+def put_schedule(memory: Vault, room: str, schedule: tuple[Scheduled, ...]) -> None:
+    """Keeps the commands of a run that are known from its start: too much for a plan, which each process gets."""
+    memory.put(f"schedule/{room}", canonical(schedule))
+
+
+def get_schedule(memory: Vault, room: str) -> tuple[Scheduled, ...]:
+    """Returns a room's schedule; a live room has none."""
+    try:
+        return _SCHEDULE.decode(memory.get(f"schedule/{room}"))
+    except NotInVault:
+        return ()
 
 
 def room_address(room: str) -> str:

@@ -66,6 +66,7 @@ class RayRuntime:
     def __init__(self, connect: Connect, *, virtual: bool, speed: int = 1) -> None:
         """`speed` is how many times room time rounds pass in the wall's, 0 as fast as they go."""
         self.now_ms = 0
+        self.heard = False  # whether any actor in another process has answered
         self.restarts = 0  # lives of other actors that this loop has seen end
         self._connect = connect
         self._virtual = virtual
@@ -236,6 +237,7 @@ class RayRuntime:
             return
         reply = done.result()
         del self._calls[to]
+        self.heard = True
         for send in reply.sends:
             self._queue(send)
         self._note_life(to, reply.life)

@@ -35,7 +35,7 @@ class RoomLost(AgentroomsError):
 
 
 class RoomConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """What a room actor is told once. `schedule` are the commands of a run that are known from its start."""
+    """What a room actor is told once."""
 
     room: str
     hosting: Hosting
@@ -43,7 +43,6 @@ class RoomConfig(msgspec.Struct, frozen=True, kw_only=True):
     watcher: str
     venue: Venue
     run_key: bytes
-    schedule: tuple[messages.Scheduled, ...] = ()
     close_when_empty: bool = False
 
 
@@ -51,8 +50,15 @@ class RoomActor:
     """One room. Built from the log; commands wait in its mailbox for the next round."""
 
     def __init__(
-        self, config: RoomConfig, store: EventStore, vault: Vault, narrator: Wording, verifiers: VerifierSet
+        self,
+        config: RoomConfig,
+        store: EventStore,
+        vault: Vault,
+        narrator: Wording,
+        verifiers: VerifierSet,
+        schedule: tuple[messages.Scheduled, ...] = (),
     ) -> None:
+        """`schedule` are the commands of a run that are known from its start."""
         self._config = config
         self._journal = Journal(store, config.room)
         self._settling = Settling(config.run_key, config.settlement, verifiers)
@@ -65,7 +71,7 @@ class RoomActor:
         self._news_seq = self._journal.head.seq
         self._hosts = config.hosting.hosts_of(self.room)
         self._done = self.room.round
-        self._mailbox = [waiting for waiting in config.schedule if max(1, waiting.round) > self._done]
+        self._mailbox = [waiting for waiting in schedule if max(1, waiting.round) > self._done]
 
     def receive(self, message: Message) -> list[Send]:
         """Handles a tick, a host's acts, settlement's answers or a person's command."""

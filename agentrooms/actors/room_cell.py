@@ -78,6 +78,7 @@ class RoomCell:
             "round": room.round if room is not None else 0,
             "deals": len(room.deals) if room is not None else 0,
             "present": sum(a.present for a in room.agents.values()) if room is not None else 0,
+            "heard": self._loop is not None and self._loop.heard,
             "over": self._over,
             "speed": self._loop.speed if self._loop is not None else self._speed,
             "restarts": self._loop.restarts if self._loop is not None else 0,

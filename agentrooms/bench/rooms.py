@@ -8,8 +8,9 @@ import time
 import ray
 from psycopg import sql
 
-from agentrooms.actors.cells import LogSpec, create, create_services
+from agentrooms.actors.cells import create
 from agentrooms.actors.remote import RemoteStore, end
+from agentrooms.actors.service_cells import LogSpec, create_services
 from agentrooms.bench.rows import Progress, Row, row, with_times
 from agentrooms.bench.schemas import drop_schema, new_schema
 from agentrooms.domain.room import ActPosted

@@ -12,12 +12,12 @@ import psutil
 import ray
 from ray.cluster_utils import Cluster
 
-from agentrooms.actors.cells import LogSpec
 from agentrooms.actors.plans import room_address
 from agentrooms.actors.remote import NAMESPACE, Service, find, named
+from agentrooms.actors.service_cells import LogSpec
 from agentrooms.bench.rows import Progress, Row, Start, against, row
 from agentrooms.events.store import QueryItem
-from agentrooms.services.ray import HEAD, HEAD_UNITS
+from agentrooms.services.ray import HEAD, HEAD_UNITS, prepare
 from agentrooms.sim.ray_run import RayRun
 from agentrooms.sim.settings import RunSettings, custom
 
@@ -47,6 +47,7 @@ def _started(name: str, agents: int, per_actor: int | None) -> Start:
         run.start()
         _wait_for(lambda: _has_offered(run), FIRST_OFFER_TIMEOUT_S)
         took = time.monotonic() - begun
+        run.start_others()
         pids = _pids(run.scope)
         pss = sum(psutil.Process(pid).memory_full_info().pss for pid in pids)
     finally:
@@ -71,6 +72,7 @@ def run_nodes(*, quick: bool, say: Progress) -> list[Row]:
 
 def start_cluster(nodes: int, cpus: int = 1) -> Any:  # noqa: ANN401 - Ray's test cluster has no types
     """Starts a head that carries the services and so many nodes that carry the rest, and connects to it."""
+    prepare(own=True)
     cluster = Cluster(
         initialize_head=True,
         head_node_args={"num_cpus": 0, "resources": {HEAD: HEAD_UNITS}, "include_dashboard": False},
@@ -94,6 +96,7 @@ def _rounds_on(agents: int, nodes: int) -> Row:
     first, last = ROUNDS
     try:
         run.start()
+        run.start_others()
         _wait_for(lambda: room.call("progress")["round"] >= first, FIRST_OFFER_TIMEOUT_S)
         begun, at = time.monotonic(), room.call("progress")["round"]
         _wait_for(lambda: room.call("progress")["round"] >= last, FIRST_OFFER_TIMEOUT_S)

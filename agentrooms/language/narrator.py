@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container
+from functools import cached_property
 
-from agentrooms.domain.terms import Style
+from agentrooms.domain.terms import ActKind, Mood, Role, Style
 from agentrooms.errors import InvalidInput
 from agentrooms.language.cue import Cue, Happening, Wording
 from agentrooms.language.guard import spoken_name
@@ -12,6 +13,7 @@ from agentrooms.language.linebook import (
     HAS_COUNTERPART,
     HAS_ITEM,
     HAS_PRICE,
+    Cell,
     load_book,
 )
 from agentrooms.language.price import price_text
@@ -20,12 +22,16 @@ __all__ = ["Cue", "Happening", "ScriptedNarrator", "Wording"]
 
 
 class ScriptedNarrator:
-    """Composes lines from the line files of the styles; stateless once built, safe to share."""
+    """Composes lines from the line files of the styles; stateless, safe to share.
 
-    def __init__(self) -> None:
-        """Load the books of all styles; raises InvalidInput when one is missing or broken."""
-        # One flat table: a line costs a single look-up.
-        self._cells = {(style, *key): cell for style in Style for key, cell in load_book(style).items()}
+    The files are read at the first line, since most processes never say one; InvalidInput then, when one is missing
+    or broken.
+    """
+
+    @cached_property
+    def _cells(self) -> dict[tuple[Style, ActKind, Role, Mood, Happening], Cell]:
+        """One flat table: a line costs a single look-up."""
+        return {(style, *key): cell for style in Style for key, cell in load_book(style).items()}
 
     def word(self, cue: Cue, pick: Callable[[int], int], recent: Container[str]) -> str:
         """Return a line for `cue` that is not in `recent`; see `Wording`.

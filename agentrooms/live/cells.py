@@ -13,7 +13,7 @@ import ray
 
 from agentrooms.actors import messages
 from agentrooms.actors.broadcast import redis_client
-from agentrooms.actors.cells import Cell, LogSpec, create
+from agentrooms.actors.cells import Cell, create
 from agentrooms.actors.hosting import Hosting
 from agentrooms.actors.plans import (
     RoomPlan,
@@ -26,6 +26,7 @@ from agentrooms.actors.plans import (
 from agentrooms.actors.remote import RemoteChain, Venues, connect_parts, named, this_process
 from agentrooms.actors.room import RoomConfig
 from agentrooms.actors.room_cell import SHARED, Mode, RoomCell
+from agentrooms.actors.service_cells import LogSpec
 from agentrooms.domain.keys import derive_key, public_hex
 from agentrooms.domain.posting import Venue
 from agentrooms.domain.verifier_set import VERIFIERS, Verifier, VerifierSet
@@ -131,6 +132,7 @@ class DeskCell:
             clock_ms=lambda: time.time_ns() // 1_000_000,
         )
         self._desk = desk
+        self._asked_s = time.monotonic()  # rooms start before those whom nobody needs yet
         desk.recover(verifiers_of(verifier_plans(plan.secret), plan.secret))
         self._trouble = ""
         return desk

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import msgspec
 
@@ -49,7 +50,7 @@ class Demo:
         self._inbox = Inbox(dsn)
         self._kept = folder / KEPT
 
-    def __enter__(self) -> Demo:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -16,7 +16,7 @@ from typing import TypeVar
 import msgspec
 
 from agentrooms.events.postgres import migrate_log
-from agentrooms.live.access import LOG, READ, RUNNING, Running
+from agentrooms.live.access import LOG, RUNNING, Running
 from agentrooms.live.inbox import migrate_inbox
 from agentrooms.services.folder import DataFolder
 from agentrooms.services.postgres import Database, connect_or_start
@@ -95,7 +95,8 @@ def _ray(settings: Settings, ends: ExitStack) -> str:
 
 def _actors(settings: Settings, folder: DataFolder, dsn: str, redis_url: str, ends: ExitStack) -> None:
     """Makes the actors that are not there yet; what they do they find in the log."""
-    from agentrooms.actors.cells import LogSpec, create, create_services  # noqa: PLC0415 - see _ray
+    from agentrooms.actors.cells import create  # noqa: PLC0415 - see _ray
+    from agentrooms.actors.service_cells import LogSpec, create_services  # noqa: PLC0415 - see _ray
     from agentrooms.live.cells import DESK, DeskCell, LivePlan  # noqa: PLC0415 - see _ray
     from agentrooms.services.ray import admit  # noqa: PLC0415 - see _ray
     from agentrooms.sim.ray_run import ACTOR_BYTES, LEDGER, hosts_for  # noqa: PLC0415 - see _ray

@@ -81,13 +81,9 @@ def start_ray(address: str | None, num_cpus: int | None = None, head_units: int 
     """
     joined = ray.is_initialized()
     own = address is None and not joined
-    for name, value in ENVIRONMENT.items():  # before the cluster starts: its processes inherit it
-        os.environ.setdefault(name, value)
+    prepare(own=own)
     options: dict[str, Any] = {"address": address}
     if own:
-        # Without a token of ours Ray would write one to the home folder. It reads the token once a process.
-        if not any(name in os.environ for name in AUTH_VARIABLES):
-            os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
         # Linux ends the cluster together with the thread that started it, not only with the process.
         assert threading.current_thread() is threading.main_thread(), "start a cluster of our own in the main thread"
         options = {
@@ -124,6 +120,15 @@ def start_ray(address: str | None, num_cpus: int | None = None, head_units: int 
             hint=f"start the node that reaches Postgres and Redis with --resources='{{\"{HEAD}\": {HEAD_UNITS}}}'",
         )
     return cluster
+
+
+def prepare(*, own: bool) -> None:
+    """Sets what Ray reads from the environment; `own` when this process is about to start a cluster."""
+    for name, value in ENVIRONMENT.items():  # before the cluster starts: its processes inherit it
+        os.environ.setdefault(name, value)
+    # Without a token of ours Ray would write one to the home folder. It reads the token once a process.
+    if own and not any(name in os.environ for name in AUTH_VARIABLES):
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 
 def admit(actors: int, bytes_each: int) -> None:

@@ -10,7 +10,7 @@ from functools import cached_property, partial
 
 from agentrooms.actors.hosting import Hosting
 from agentrooms.actors.messages import Command, Reconfigure, Remove, Scheduled, Spawn
-from agentrooms.actors.plans import Parts, RoomPlan, SettlementPlan, VerifierPlan, settlement_address
+from agentrooms.actors.plans import Parts, RoomPlan, SettlementPlan, VerifierPlan, put_schedule, settlement_address
 from agentrooms.actors.room import RoomConfig
 from agentrooms.chain.ledger import LEDGER_CHAIN_ID, LEDGER_ESCROW, Provided
 from agentrooms.domain import collection, posting, swarm, verifier_set
@@ -81,7 +81,7 @@ class Genesis:
         return SettlementPlan(self.verifiers)
 
     def room_plan(self) -> RoomPlan:
-        """Returns the plan of the room and its hosts. Raises InvalidInput for a change of an agent not in the run."""
+        """Returns the plan of the room and its hosts."""
         venue = Venue(LEDGER_CHAIN_ID, LEDGER_ESCROW, self.verifiers.version, self.settings.deal_ms)
         config = RoomConfig(
             room=self.room_id,
@@ -90,16 +90,21 @@ class Genesis:
             watcher=WATCHER,
             venue=venue,
             run_key=self.run_key,
-            schedule=tuple(Scheduled(round_, command, order) for order, (round_, command) in enumerate(self._todo())),
             close_when_empty=True,
         )
         return RoomPlan(config, self.verifiers)
 
     def write(self, parts: Parts, provide: Callable[[Provided], None]) -> None:
-        """Writes secrets, the chain's state, the roomless events and the room's opening; what is there stays."""
+        """Writes secrets, the schedule, the chain's state, the roomless events and the room's opening.
+
+        What is there stays. Raises InvalidInput for a change of an agent that is not in the run.
+        """
         put_mandates(parts.vault, (recruit.mandate for recruit in self.recruits))
         for intervention in self.settings.interventions:
             self._remandate(parts.vault, intervention)
+        todo = enumerate(self._todo())
+        schedule = tuple(Scheduled(round_, command, order) for order, (round_, command) in todo)
+        put_schedule(parts.memory, self.room_id, schedule)
         funds = tuple(r.funds for r in self._by_id() if r.funds is not None)
         mints = tuple(r.mint for r in self._by_id() if r.mint is not None)
         provide(Provided(GENESIS, funds, mints, self.verifiers))

@@ -13,11 +13,12 @@ from typing import Any
 
 import ray
 
-from agentrooms.actors.cells import Cell, LogSpec, create, create_services
+from agentrooms.actors.cells import Cell, create
 from agentrooms.actors.messages import Committed
 from agentrooms.actors.plans import room_address, verifier_address
 from agentrooms.actors.remote import RemoteChain, Service, Venues, connect_parts, end
 from agentrooms.actors.room_cell import SHARED, Mode, RoomCell
+from agentrooms.actors.service_cells import LogSpec, create_services
 from agentrooms.chain.ledger import LEDGER_CHAIN_ID, LEDGER_ESCROW
 from agentrooms.domain.folding import fold
 from agentrooms.domain.room import Room
@@ -76,31 +77,30 @@ class RayRun:
         self.genesis.finish(self.store, self.room)
 
     def start(self) -> None:
-        """Starts all actors that do not live yet."""
+        """Starts what the room needs to begin, unless it lives already; agents' hosts are started by the room."""
         create_services(self.scope, self._spec)
-        create(Cell, self.scope, SHARED["settlement"], self.scope, self.genesis.settlement_plan, LEDGER)
-        for verifier in self.genesis.verifier_plans:
-            create(Cell, self.scope, verifier_address(verifier.name), self.scope, verifier, LEDGER)
         assert isinstance(self._parts.chain, RemoteChain)
         self.genesis.write(self._parts, self._parts.chain.provide)
         plan = self.genesis.room_plan()
-        create(
-            RoomCell,
-            self.scope,
-            room_address(self.room_id),
-            self.scope,
-            plan,
-            LEDGER,
-            Mode(virtual=True),
-            max_concurrency=4,
-        )
+        address = room_address(self.room_id)
+        create(RoomCell, self.scope, address, self.scope, plan, LEDGER, Mode(virtual=True), max_concurrency=4)
+
+    def start_others(self) -> None:
+        """Starts settlement and verifiers, which nobody needs before the first deal; the room waits for them then."""
+        create(Cell, self.scope, SHARED["settlement"], self.scope, self.genesis.settlement_plan, LEDGER)
+        for verifier in self.genesis.verifier_plans:
+            create(Cell, self.scope, verifier_address(verifier.name), self.scope, verifier, LEDGER)
 
     def wait(self, progress: Progress | None = None) -> None:
         """Waits until the room has closed, and folds what it appends."""
         journal = Journal(self.store, self.room_id)
         room = Service(self.scope, room_address(self.room_id))
+        all_started = False
         while True:
             standing: dict[str, Any] = room.call("progress")
+            if not all_started and (standing["heard"] or standing["deals"] or standing["over"]):
+                self.start_others()
+                all_started = True
             new = journal.load()
             self.room = fold(self.room, [r.event for r in new])
             if new and progress is not None:

@@ -65,7 +65,7 @@ def _in_process(settings: RunSettings, dsn: str | None, schema: str) -> Iterator
 
 @contextmanager
 def _on_ray(settings: RunSettings, dsn: str | None, schema: str, agents_per_actor: int | None) -> Iterator[RayRun]:
-    from agentrooms.actors.cells import LogSpec  # noqa: PLC0415 - Ray takes half a second to import
+    from agentrooms.actors.service_cells import LogSpec  # noqa: PLC0415 - Ray takes half a second to import
     from agentrooms.services.ray import admit  # noqa: PLC0415 - the same
     from agentrooms.sim.ray_run import ACTOR_BYTES, RayRun  # noqa: PLC0415 - the same
 

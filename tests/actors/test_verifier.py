@@ -40,7 +40,6 @@ def test_a_verifier_decides_a_deal_once() -> None:
 
 def test_two_lives_at_once_give_one_vote() -> None:
     """The one that stores first has decided; the other says the same."""
-
     other = vote(verifier(MemoryVault()))
 
     class Raced(MemoryVault):

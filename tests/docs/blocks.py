@@ -22,6 +22,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from agentrooms.cli.app import command
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 STEP_TIMEOUT_S = 120
@@ -133,3 +135,15 @@ def _table(lines: list[str], name: str, block: Block) -> tuple[int, int]:
     first = _line(lines, rf"^\[{re.escape(name)}\]$", block)[0]
     rest = (n for n in range(first + 1, len(lines)) if lines[n].startswith("["))
     return first, next(rest, len(lines))
+
+
+def unreadable(words: list[str]) -> str | None:
+    """Returns the word of a command line that names no command or option of ours, None when all do."""
+    found, rest = command(), list(words)
+    while rest and hasattr(found, "commands"):
+        name = rest.pop(0)
+        if name not in found.commands:
+            return name
+        found = found.commands[name]
+    options = {"--help", "-h", *(option for param in found.params for option in (*param.opts, *param.secondary_opts))}
+    return next((word for word in rest if word.startswith("-") and word.split("=")[0] not in options), None)

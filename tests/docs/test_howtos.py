@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.docs.blocks import DOCS, ROOT, Block, blocks, carry_out, edit, not_printed, run
+from tests.docs.blocks import DOCS, ROOT, Block, blocks, carry_out, edit, not_printed, run, unreadable
 
 CHANGING = ["add-a-narration-style", "add-a-strategy", "add-an-event"]
 USING = ["how-to/replay-and-fork", "how-to/verify-an-archive", "tutorial"]
+SHOWN = ["back-up-and-restore", "chaos", "deploy", "run-a-live-system"]  # need a running system; tests of their own
 COPIED = ["agentrooms", "docs", "tests", "pyproject.toml"]
 
 
@@ -60,7 +62,17 @@ def test_a_line_that_is_not_printed_is_noticed(tmp_path: Path) -> None:
 def test_every_how_to_is_carried_out() -> None:
     pages = {page.stem for page in (DOCS / "how-to").glob("*.md")}
 
-    assert pages == {*CHANGING, *(name.removeprefix("how-to/") for name in USING if name.startswith("how-to/"))}
+    assert pages == {*CHANGING, *SHOWN, *(name.removeprefix("how-to/") for name in USING if name.startswith("how-to/"))}
+
+
+def test_commands_that_are_only_shown_can_be_read() -> None:
+    """They name commands and options that are there."""
+    for name in SHOWN:
+        text = (DOCS / "how-to" / f"{name}.md").read_text(encoding="utf-8")
+        shown = {" ".join(line.split()) for line in re.findall(r"^\s*(agentrooms [^\n#|>]*)", text, re.MULTILINE)}
+        assert shown, name
+        for line in sorted(shown):
+            assert unreadable(shlex.split(line)[1:]) is None, line
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""One Ray cluster for all tests of this folder; they run in one process, one after the other."""
+"""One Ray cluster of three nodes for all tests of this folder; they run in one process, one after the other."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from agentrooms.services.ray import Cluster, start_ray
+from agentrooms.bench.swarms import start_cluster, stop_cluster
+
+NODES = 2  # beside the head, which carries the services
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -18,10 +20,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
-    """A cluster of this machine."""
-    started = start_ray(None, 2)
+def cluster() -> Iterator[None]:
+    """A cluster of this machine alone."""
+    started = start_cluster(NODES)
     try:
-        yield started
+        yield
     finally:
-        started.stop()
+        stop_cluster(started)

@@ -6,10 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from agentrooms.actors.cells import LogSpec
 from agentrooms.actors.messages import Committed
 from agentrooms.actors.plans import room_address, verifier_address
-from agentrooms.services.ray import Cluster
+from agentrooms.actors.service_cells import LogSpec
 from agentrooms.sim.engine import Engine
 from agentrooms.sim.ray_run import RayRun
 from agentrooms.sim.run_log import prepare
@@ -25,7 +24,8 @@ def log_of(run: RayRun | Engine) -> tuple[bytes, ...]:
     return tuple(p.event.data for p in run.store.read())
 
 
-def test_each_agent_room_and_verifier_has_a_process_and_no_byte_changes(cluster: Cluster) -> None:
+@pytest.mark.usefixtures("cluster")
+def test_each_agent_room_and_verifier_has_a_process_and_no_byte_changes() -> None:
     """One agent an actor; every process is looked at while the run goes on."""
     run = RayRun(SETTINGS, LogSpec(None, ""), agents_per_actor=1)
     agents = {f"agent:{recruit.spawned.agent}" for recruit in run.genesis.recruits}
@@ -62,11 +62,12 @@ KILLS: list[tuple[Callable[[str, str], bool], str]] = [
 ]
 
 
-def test_every_kind_of_actor_dies_and_no_byte_changes(cluster: Cluster, postgres_dsn: str) -> None:
+@pytest.mark.usefixtures("cluster")
+def test_every_kind_of_actor_dies_and_no_byte_changes(postgres_dsn: str) -> None:
     """By signal and by Ray, one after the other, the log's writer among them, the log in Postgres."""
     schema, events = prepare(postgres_dsn, SETTINGS)
     assert events == 0
-    run = RayRun(SETTINGS, LogSpec(postgres_dsn, schema), scope=schema, agents_per_actor=None)
+    run = RayRun(SETTINGS, LogSpec(postgres_dsn, schema), scope=schema, agents_per_actor=2)
     left = list(KILLS)
 
     def strike(_committed: Committed) -> None:
@@ -94,20 +95,3 @@ def runs_vault() -> bytes:
     engine = Engine(SETTINGS)
     engine.run()
     return engine.vault.export()
-
-
-@pytest.mark.parametrize("agents_per_actor", [2, None])
-def test_packing_changes_no_byte(cluster: Cluster, agents_per_actor: int | None) -> None:
-    """Agents share processes as it is asked."""
-    run = RayRun(SETTINGS, LogSpec(None, ""), agents_per_actor=agents_per_actor)
-    hosts: set[str] = set()
-
-    def look(_committed: Committed) -> None:
-        hosts.update(a for a in addresses(run.scope) if a.startswith("host:"))
-
-    try:
-        run.run(look)
-        assert log_of(run) == runs.lines(SETTINGS)
-    finally:
-        run.close()
-    assert 1 <= len(hosts) <= 3
