@@ -6,58 +6,32 @@ what it was. Calls to one cell are worked off one after the other.
 
 from __future__ import annotations
 
-import secrets
-from collections import OrderedDict
 from typing import Any
 
 import ray
 
+from agentrooms.actors.lives import Lives
 from agentrooms.actors.messages import Message
 from agentrooms.actors.plans import Plan
 from agentrooms.actors.ray_runtime import Reply
 from agentrooms.actors.remote import NAMESPACE, Venues, connect_parts, this_process
-from agentrooms.actors.runtime import Actor
 
-SENDERS_MAX = 1_000  # loops whose last answer a cell keeps
 SHARE = 0.001  # of the resource `head`, and of a CPU: actors wait more than they work
 
 
 class Cell:
-    """Hosts the logical actors of one plan, each made when it is first spoken to."""
+    """Hosts the logical actors of one plan."""
 
     def __init__(self, scope: str, plan: Plan, venues: Venues) -> None:
-        self._plan = plan
-        self._parts = connect_parts(scope, venues)
-        self._life = secrets.token_hex(8)
-        self._actors: dict[str, tuple[str, Actor]] = {}
-        self._answered: OrderedDict[tuple[str, str], tuple[int, Reply]] = OrderedDict()
-        self._made = 0
+        self._lives = Lives(plan, connect_parts(scope, venues))
 
     def deliver(self, sender: str, number: int, address: str, message: Message) -> Reply:
-        """Lets an actor handle a message. One that fails is thrown away: its next life reads the log."""
-        last = self._answered.get((sender, address))
-        if last is not None and last[0] == number:
-            return last[1]
-        life, actor = self._actor(address)
-        try:
-            reply = Reply(life, actor.receive(message))
-        except BaseException:
-            del self._actors[address]
-            raise
-        self._answered[sender, address] = (number, reply)
-        while len(self._answered) > SENDERS_MAX:
-            self._answered.popitem(last=False)
-        return reply
+        """Lets an actor handle a message."""
+        return self._lives.deliver(sender, number, address, message)
 
     def health(self) -> dict[str, Any]:
         """Returns this process's id and whom it hosts."""
-        return {**this_process(), "hosts": sorted(self._actors)}
-
-    def _actor(self, address: str) -> tuple[str, Actor]:
-        if address not in self._actors:
-            self._made += 1
-            self._actors[address] = (f"{self._life}/{self._made}", self._plan.make(address, self._parts))
-        return self._actors[address]
+        return {**this_process(), "hosts": self._lives.addresses}
 
 
 def create(kind: type, scope: str, address: str, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - see find

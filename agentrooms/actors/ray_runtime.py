@@ -87,6 +87,11 @@ class RayRuntime:
         self._stopped = False
         self._started_s = time.monotonic()
 
+    @property
+    def idle(self) -> bool:
+        """Whether no message is due now."""
+        return not self._heap or self._heap[0][0] > self.now_ms
+
     # --- The port -----------------------------------------------------------------------------------------
 
     @property

@@ -16,7 +16,7 @@ import msgspec
 import ray
 
 from agentrooms.actors.cells import Cell, create
-from agentrooms.actors.messages import AskAgain, Committed, Done, Message, Refused, Tick
+from agentrooms.actors.messages import AskAgain, Committed, Done, Message, Pace, Refused, Tick
 from agentrooms.actors.plans import RoomPlan, room_address
 from agentrooms.actors.ray_runtime import Line, RayRuntime
 from agentrooms.actors.remote import CellLine, Venues, connect_parts, find, this_process
@@ -64,6 +64,8 @@ class RoomCell:
 
     def tell(self, message: Message) -> None:
         """Passes a message to the room."""
+        if isinstance(message, Pace):
+            self._speed = message.speed  # also of the room's next life
         loop = self._loop
         if loop is None:
             self._waiting.append(message)
@@ -122,11 +124,14 @@ class RoomCell:
         loop.place(self._address, self._make)
         assert self._room is not None
         room = self._room
+        hosting = self._plan.config.hosting
+        self._hosts |= {hosting.host_of(agent) for agent in room.room.agents.values()}  # also of its former lives
+        self._retire(keep=set(hosting.hosts_of(room.room)))
         self._loop, self._trouble = loop, ""
         while self._waiting:
             loop.tell(self._address, self._waiting.popleft())
         loop.tell(self._address, Tick(room.room.round + 1))
-        loop.run(until=lambda: room.room.status is RoomStatus.INACTIVE)
+        loop.run(until=lambda: room.room.status is RoomStatus.INACTIVE and loop.idle)  # its last answers are noted
         self._over, self._trouble = True, ""
         self._retire(keep=set())
 
