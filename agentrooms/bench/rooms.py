@@ -33,17 +33,28 @@ class Chatter:
 
     def __init__(self, scope: str, room: str) -> None:
         self._journal = Journal(RemoteStore(scope), room)
+        self._round = 0
 
-    def chat(self, seconds: float) -> int:
-        """Returns how many messages were appended. Each says in its text when it was made (ns, monotonic)."""
-        until, said, round_ = time.monotonic() + seconds, 0, 0
-        while time.monotonic() < until:
-            round_ += 1
-            acts = [Entry(_act(agent, round_, time.monotonic_ns())) for agent in range(ACTS)]
-            outcome = self._journal.append(acts, at_ms=round_, cmd=f"round:{self._journal.chain}:{round_}")
-            assert not isinstance(outcome, Conflict)
+    def chat(self, seconds: float, every_s: float) -> int:
+        """Speaks a round every so often, 0 for as soon as the last is durable; returns how many messages that was.
+
+        Each message says in its text when it was due (ns, monotonic), so one that had to wait is older.
+        """
+        begun, said = time.monotonic(), 0
+        while (now := time.monotonic()) < begun + seconds:
+            due = begun + self._rounds_of(said) * every_s if every_s else now
+            if due > now:
+                time.sleep(due - now)
+            self._round += 1
+            acts = [Entry(_act(agent, self._round, int(due * 1e9))) for agent in range(ACTS)]
+            cmd = f"round:{self._journal.chain}:{self._round}"
+            assert not isinstance(self._journal.append(acts, at_ms=self._round, cmd=cmd), Conflict)
             said += len(acts)
         return said
+
+    @staticmethod
+    def _rounds_of(said: int) -> int:
+        return said // ACTS
 
 
 class Listener:
@@ -82,26 +93,29 @@ class Listener:
 
 
 def run_rooms(dsn: str, *, quick: bool, say: Progress) -> list[Row]:
-    """Measures rooms that speak as fast as the log takes it. Ray must have been started on this machine."""
-    return [_measured(dsn, rooms, SECONDS / (5 if quick else 1), say) for rooms in ROOMS]
+    """Measures rooms that speak as fast as the log takes it, and at the aimed rate. Ray must have been started here."""
+    seconds = SECONDS / (5 if quick else 1)
+    return [_measured(dsn, rooms, rate, seconds, say) for rooms in ROOMS for rate in (None, AIM)]
 
 
-def _measured(dsn: str, rooms: int, seconds: float, say: Progress) -> Row:
-    say(f"messages of {rooms} rooms at a time")
+def _measured(dsn: str, rooms: int, rate: int | None, seconds: float, say: Progress) -> Row:
+    pace = "as fast as they go" if rate is None else f"{rate:,} a second"
+    name = f"durable messages, {rooms} room{'s' if rooms > 1 else ''}, {pace}"
+    say(name)
     schema = scope = new_schema()
     migrate_log(dsn, schema)
     try:
         create_services(scope, LogSpec(dsn, schema))
         listener = create(Listener, scope, "listener", dsn, schema, max_concurrency=2)
         chatters = [create(Chatter, scope, f"chatter:{n}", scope, f"room_{n}") for n in range(rooms)]
-        ray.get([chatter.chat.remote(0.05) for chatter in chatters])  # all processes are there, and warm
+        every_s = 0.0 if rate is None else rooms * ACTS / rate
+        ray.get([chatter.chat.remote(0.1, every_s) for chatter in chatters])  # all processes are there, and warm
         ages_ref = listener.listen.remote()
         begun = time.monotonic()
-        said = sum(ray.get([chatter.chat.remote(seconds) for chatter in chatters]))
+        said = sum(ray.get([chatter.chat.remote(seconds, every_s) for chatter in chatters]))
         took = time.monotonic() - begun
         ray.get(listener.finish.remote())
         ages: list[float] = ray.get(ages_ref)
-        name = f"durable messages of {rooms} room{'s' if rooms > 1 else ''}, from act to another process"
         return with_times(row(name, "messages", said, took, aim=AIM), ages[-said:])
     finally:
         end(scope)
