@@ -10,10 +10,31 @@ import typer
 from typer.core import TyperGroup
 
 from agentrooms import __version__
-from agentrooms.cli import bench, doctor, export, fork, replay, swarm, up, verify
+from agentrooms.cli import (
+    agent,
+    backup,
+    bench,
+    chaos,
+    db,
+    deal,
+    doctor,
+    export,
+    fork,
+    projections,
+    replay,
+    room,
+    status,
+    swarm,
+    up,
+    verify,
+)
 from agentrooms.cli.examples import examples
 
-ORDER = ("up", "swarm", "verify", "replay", "fork", "compare", "export", "bench", "doctor")
+ORDER = (
+    *("up", "status", "room", "agent", "swarm", "deal"),
+    *("verify", "replay", "fork", "compare", "export"),
+    *("db", "projections", "backup", "restore", "bench", "chaos", "doctor"),
+)
 
 
 class _Ordered(TyperGroup):
@@ -56,7 +77,24 @@ app.callback(
         "agentrooms up", "agentrooms swarm run balanced_market --seed 7 --out runs/a", "agentrooms verify runs/a"
     ),
 )(_root)
-for _module in (up, swarm, verify, replay, fork, export, bench, doctor):
+for _module in (
+    up,
+    status,
+    room,
+    agent,
+    swarm,
+    deal,
+    verify,
+    replay,
+    fork,
+    export,
+    db,
+    projections,
+    backup,
+    bench,
+    chaos,
+    doctor,
+):
     _module.register(app)
 
 

@@ -6,6 +6,7 @@ import difflib
 import re
 import secrets
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -121,6 +122,37 @@ def exchange_rate(value: str | int) -> int:
     from agentrooms.sim.settings import USDC_PER_ETH_MAX
 
     return whole(1, USDC_PER_ETH_MAX)(value)
+
+
+def pace(value: str) -> str:
+    """Reads how many times room time a live room runs; 0 stands for as fast as it goes."""
+    speeds = {"1": "1", "1x": "1", "10": "10", "10x": "10", "max": "0"}
+    if value not in speeds:
+        raise Misuse(f"{value!r} is not a speed", "speeds are 1, 10 and max")
+    return speeds[value]
+
+
+def per_actor(value: str | int) -> str:
+    """Reads how many agents share an actor; "" stands for auto."""
+    from agentrooms.services.settings import AGENTS_PER_ACTOR_MAX
+
+    if value == "auto":
+        return ""
+    return str(whole(1, AGENTS_PER_ACTOR_MAX, "1 gives each agent a process of its own; or auto")(value))
+
+
+class Runtime(StrEnum):
+    """What hosts the actors of a run."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
+class Store(StrEnum):
+    """What keeps the log of a run."""
+
+    MEMORY = "memory"
+    POSTGRES = "postgres"
 
 
 def fresh_seed() -> int:

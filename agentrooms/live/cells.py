@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -23,7 +24,7 @@ from agentrooms.actors.plans import (
     settlement_address,
     verifier_address,
 )
-from agentrooms.actors.remote import RemoteChain, Venues, connect_parts, named, this_process
+from agentrooms.actors.remote import NAMESPACE, RemoteChain, Venues, connect_parts, named, this_process
 from agentrooms.actors.room import RoomConfig
 from agentrooms.actors.room_cell import SHARED, Mode, RoomCell
 from agentrooms.actors.service_cells import LogSpec
@@ -197,14 +198,23 @@ class DeskCell:
         if f"{plan.scope}/{PROJECTOR}" not in there:
             create(ProjectorCell, plan.scope, PROJECTOR, plan.spec, READ, head=True)
 
+    def _end_leftovers(self, there: list[str]) -> None:
+        """Ends rooms that closed while no desk was there to let them go."""
+        ours = {f"{self._plan.scope}/{room_address(room)}" for room in self._rooms}
+        for name in there:
+            if name.startswith(f"{self._plan.scope}/{room_address('')}") and name not in ours:
+                with suppress(ValueError):
+                    ray.kill(ray.get_actor(name, namespace=NAMESPACE))
+
     def _ask_all(self) -> None:
         """Asks every process of the system how it is, and makes those that are missing."""
         names = named(self._plan.scope)
+        self._end_leftovers(names)
         self._ensure_others(set(names))
         asked: dict[str, Any] = {}
         for name in names:
             try:
-                asked[name] = ray.get_actor(name, namespace="agentrooms").health.remote()
+                asked[name] = ray.get_actor(name, namespace=NAMESPACE).health.remote()
             except ValueError:
                 continue
         ready, _late = ray.wait(list(asked.values()), num_returns=len(asked), timeout=ASK_S) if asked else ([], [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 import psycopg
@@ -51,18 +52,17 @@ def check(store: EventStore, dsn: str, schema: str, progress: Progress | None = 
         if row != (True,):
             raise RebuildRefused(f"schema {schema!r} is being rebuilt or checked", hint="wait until that has ended")
         log = _UpTo(store, _position(connection, schema))
-        made = fill(log, dsn, schema + CHECK, progress)
         try:
+            made = fill(log, dsn, schema + CHECK, progress)
             with connection.transaction():
                 # Readers go on, a projector waits: the cursor cannot move.
                 connection.execute(sql.SQL("LOCK TABLE {} IN SHARE MODE").format(sql.Identifier(schema, "cursor")))
                 log.last = _position(connection, schema)
-                while made.step():
-                    pass
-                made.close()
+                with contextlib.closing(made):
+                    while made.step():
+                        pass
                 return compare(dsn, schema, schema + CHECK)
         finally:
-            made.close()
             connection.execute("SET client_min_messages = warning")
             connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(schema + CHECK)))
 

@@ -49,6 +49,19 @@ def agentrooms(
     return done
 
 
+def said(*arguments: str | Path | int, code: int = 0) -> tuple[str, str]:
+    """Runs a command in this process, which is quicker, and returns what it wrote on standard output and error."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _stream in range(2))
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        got = entry.run([*map(str, arguments)])
+    for stream in (out, err):
+        stream.flush()
+        stream.seek(0)
+    texts = out.read(), err.read()
+    assert got == code, (got, *texts)
+    return texts
+
+
 def document(*arguments: str | Path | int, code: int = 0) -> Any:
     """Runs a command with --json in this process, which is quicker, and returns its one document."""
     written = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")

@@ -1,107 +1,103 @@
-"""The live demo: what a pipe gets, how it ends, and what the screen shows."""
+"""`up`: how it starts, goes on after whatever end, and leaves nothing behind; and what its screen shows."""
 
 from __future__ import annotations
 
 import os
 import pty
-import re
 import select
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from agentrooms.cli.console import clean, usdc
-from agentrooms.cli.demo import Demo
-from agentrooms.cli.lines import Kind, Line, rich_line
+from agentrooms.cli.lines import Kind, Line, Reader, rich_line
 from agentrooms.cli.live import Scene, render, sparkline
 from agentrooms.domain.market import Market
-from agentrooms.domain.room import Room
+from agentrooms.domain.room import Room, RoomStatus
 from agentrooms.domain.terms import Mood, Role
+from agentrooms.events.journal import Journal
+from agentrooms.sim.engine import Engine
+from agentrooms.sim.settings import preset
 from tests.cli.commands import AGENTROOMS, agentrooms, environment
+from tests.cli.system import Up, up, wait_for
 
-FIRST_LINE_TIMEOUT_S = 30
-SAID = re.compile(r"^ +\d+  \S+ [^:]+: .*USDC", re.MULTILINE)
-
-
-@contextmanager
-def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """Starts `up` with pipes and makes sure it is gone afterwards."""
-    process = subprocess.Popen(
-        [AGENTROOMS, "up", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        env=environment(),
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+TERMINAL_TIMEOUT_S = 60
+JOINS = r"^ +\d+  \S+ .* joins and "
+SPEAKS = r"^ +\d+  \S+ [^:\n]+: \S"
 
 
-def until_said(process: subprocess.Popen[str]) -> str:
-    """Returns what a process writes up to its first price."""
-    assert process.stdout is not None
-    text, last = "", time.monotonic() + FIRST_LINE_TIMEOUT_S
-    while not SAID.search(text):
-        ready, _, _ = select.select([process.stdout], [], [], max(0, last - time.monotonic()))
-        assert ready, f"nobody named a price:\n{text}"
-        line = process.stdout.readline()
-        assert line, f"it ended:\n{text}"
-        text += line
-    return text
+@pytest.mark.xdist_group("ray")
+def test_it_goes_on_after_whatever_end_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    with up(tmp_path, "--seed", "7") as first:
+        said = first.until(SPEAKS)
+        for step in ("postgres", "redis", "ray", "actors"):
+            assert f"\n  {step}" in first.err
+        second = agentrooms("up", code=1, cwd=tmp_path)
+        assert f"in use by `agentrooms up` (process {first.process.pid}" in second.stderr
+        assert first.end(signal.SIGINT) == 0
+        assert "goes on at the next start" in first.err
+        wait_for(lambda: not first.left(), lambda: str(first.left()))
+
+    with up(tmp_path, "--seed", "8") as second_start:
+        went_on = second_start.until(SPEAKS)
+        assert "Going on with the room of seed 7." in second_start.err
+        assert _lines(went_on)[: len(_lines(said))] == _lines(said)
+        wait_for(lambda: len(_lines(second_start.out)) > len(_lines(went_on)), second_start.tell)  # not only the past
+        before = second_start.out
+        second_start.process.kill()
+        second_start.process.wait()
+
+        with up(tmp_path, "--seed", "9", "--speed", "max", "--once") as third:
+            wait_for(lambda: third.process.poll() is not None, third.tell)
+            assert third.process.returncode == 0, third.tell()
+            assert "Going on with the room of seed 7." in third.err
+            assert _lines(third.out)[: len(_lines(before))] == _lines(before)
+            assert "Room of seed 7: " in third.out
+            _check_nothing_is_said_twice(third)
+            wait_for(lambda: not third.left(), lambda: str(third.left()))
+        wait_for(lambda: not second_start.left(), lambda: str(second_start.left()))
 
 
-def test_two_starts_have_other_seeds_and_other_agents() -> None:
-    with started("--once") as one, started("--once") as two:
-        first, second = until_said(one), until_said(two)
-    assert first.splitlines()[0] != second.splitlines()[0]
-    assert first.splitlines()[1:] != second.splitlines()[1:]
+def _lines(text: str) -> list[str]:
+    """Returns the whole lines of a room's life."""
+    return [line for line in text.split("\n")[:-1] if line[:4].strip().isdigit()]
 
 
-def test_a_seed_repeats_a_room() -> None:
-    one, two = (agentrooms("up", "--once", "--seed", "7", "--preset", "small_test", "--speed", "1000") for _ in "ab")
-    assert one.stdout == two.stdout
-    assert "seed 7" in one.stdout.splitlines()[0]
-    assert "Room 1, seed 7: " in one.stdout
-    assert "\x1b" not in one.stdout
+def _check_nothing_is_said_twice(ended: Up) -> None:
+    """Checks that the room, interrupted and killed, is one unbroken story in the end: each agent came and left once."""
+    lines = [line.split("  ", 1)[1] for line in _lines(ended.out)]
+    for what in (" joins and ", " leaves: "):
+        names = [line.split(what)[0] for line in lines if what in line]
+        assert len(names) == len(set(names)) == 5, names
+    rounds = [int(line[:4]) for line in _lines(ended.out)]
+    assert rounds == sorted(rounds)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_ends_the_demo_well(number: signal.Signals) -> None:
-    with started("--seed", "7") as process:
-        until_said(process)
-        process.send_signal(number)
-        _out, err = process.communicate(timeout=30)
-    assert process.returncode == 0
-    assert err.startswith("Ended in round ")
-    assert "agentrooms up --preset balanced_market --seed 7" in err
-    assert len(err.splitlines()) == 1
+def test_a_start_that_cannot_be_says_why(tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "something").write_text("")
+    env = environment(AGENTROOMS_DATA=str(tmp_path / "full"))
+    done = agentrooms("up", code=1, cwd=tmp_path, env=env)
+    assert "no data folder of agentrooms, and not empty" in done.stderr
+    assert done.stdout == ""
 
 
-def test_it_goes_on_with_the_next_seed_until_its_time_is_over() -> None:
-    done = agentrooms("up", "--seed", "7", "--preset", "small_test", "--speed", "1000", "--for", "4")
-    assert "seed 7" in done.stdout
-    assert "seed 8" in done.stdout
-    assert "Ended " in done.stderr
+# --- Terminals ------------------------------------------------------------------------------------------
 
 
-def on_terminal(*arguments: str, until: tuple[bytes, ...]) -> tuple[int, bytes]:
+def on_terminal(*arguments: str, until: tuple[bytes, ...], **extra: str) -> tuple[int, bytes]:
     """Runs a command on a terminal of 80 x 24, interrupts it once it has shown all of `until`; returns its end."""
     leader, follower = pty.openpty()
-    env = environment(TERM="xterm-256color", COLUMNS="80", LINES="24")
+    env = environment(TERM="xterm-256color", COLUMNS="80", LINES="24", **extra)
     process = subprocess.Popen([AGENTROOMS, *arguments], stdin=follower, stdout=follower, stderr=follower, env=env)
     os.close(follower)
-    seen, last, interrupted = b"", time.monotonic() + FIRST_LINE_TIMEOUT_S, False
+    seen, last, interrupted = b"", time.monotonic() + TERMINAL_TIMEOUT_S, False
     try:
         while time.monotonic() < last:
             if not select.select([leader], [], [], 1)[0]:
@@ -120,15 +116,6 @@ def on_terminal(*arguments: str, until: tuple[bytes, ...]) -> tuple[int, bytes]:
         os.close(leader)
 
 
-def test_a_terminal_gets_a_screen_and_gets_its_own_back() -> None:
-    code, seen = on_terminal("up", "--seed", "7", "--speed", "20", until=(b"Floor", b"USDC"))
-    assert code == 0
-    assert b"\x1b[?1049h" in seen  # the alternate screen
-    assert b"\x1b[?1049l" in seen.split(b"Ended in round")[0]
-    assert b"\x1b[?25h" in seen  # the cursor is back
-    assert b"Traceback" not in seen
-
-
 def test_replay_on_a_terminal_steps_on_one_screen(run_a: Path) -> None:
     code, seen = on_terminal("replay", str(run_a), "--at", "90", "--step", until=(b"[n p +10 -10 number q]",))
     assert code == 130
@@ -142,13 +129,22 @@ def test_replay_on_a_terminal_steps_on_one_screen(run_a: Path) -> None:
 
 
 @cache
-def scene_at(events: int) -> Scene:
-    """Returns a demo's scene after so many shown events."""
-    demo = Demo(preset="balanced_market", speed=1000, wait=lambda _pause: True)
-    demo.open(7, 1)
-    for _shown, _line in zip(range(events), demo.play(), strict=False):
-        pass
-    return demo.scene()
+def scenes() -> tuple[Scene, ...]:
+    """Returns a room's scenes, one after each event that people care about, the last one after it has closed."""
+    engine = Engine(preset("balanced_market", 7))
+    engine.run()
+    return tuple(_scenes(engine))
+
+
+def _scenes(engine: Engine) -> Iterator[Scene]:
+    reader, lines, floors = Reader(Room()), list[Line](), list[int]()
+    for recorded in Journal(engine.store, engine.room_id).load():
+        line = reader.read(recorded.event)
+        if reader.room.floor is not None:
+            floors.append(reader.room.floor)
+        if line is not None:
+            lines.append(line)
+            yield Scene(reader.room, tuple(lines), tuple(floors), about="seed 7", keys="Ctrl-C ends")
 
 
 def frame(scene: Scene, width: int, height: int) -> list[str]:
@@ -163,59 +159,34 @@ def frame(scene: Scene, width: int, height: int) -> list[str]:
 def test_the_screen_fits(width: int, height: int) -> None:
     from rich.cells import cell_len
 
-    for events in (0, 1, 30, 120, 10_000):
-        rows = frame(scene_at(events), width, height)
+    for scene in (*scenes()[:2], *scenes()[10::40], scenes()[-1]):
+        rows = frame(scene, width, height)
         assert len(rows) == height
         assert {cell_len(row.rstrip("\n")) for row in rows} == {width}
 
 
 def test_the_screen_shows_floor_top_bid_quotes_and_the_last_words() -> None:
-    scene = scene_at(120)
+    both = [scene for scene in scenes() if Market(scene.room).asks and Market(scene.room).bids]
+    scene = max(both, key=lambda scene: len(scene.room.quotes))
     room = scene.room
     rows = frame(scene, 120, 40)
     text = "\n".join(rows)
     market = Market(room)
-    assert market.asks
-    assert market.bids
     assert usdc(room.floor) in next(row for row in rows if "Floor" in row)
     assert usdc(room.top_bid) in next(row for row in rows if "Top bid" in row)
     for quote in (*market.asks[:3], *market.bids[:3]):
-        row = next(row for row in rows if room.agents[quote.agent].name in row and usdc(quote.price_usdc_micros) in row)
-        assert row
+        assert any(room.agents[quote.agent].name in row and usdc(quote.price_usdc_micros) in row for row in rows), quote
     assert scene.lines[-1].text.split()[0] in text
     assert "seed 7" in rows[-1]
     assert "Ctrl-C ends" in rows[-1]
 
 
 def test_every_stage_of_a_deal_is_shown() -> None:
-    demo = Demo(preset="balanced_market", speed=1000, wait=lambda _pause: True)
-    demo.open(7, 1)
-    shown = set()
-    for _line in demo.play():
-        text = "\n".join(frame(demo.scene(), 80, 24))
-        shown |= {stage for stage in ("○○○ locked", "○○ verifying", "○ executing", "● completed") if stage in text}
-    assert len(shown) == 4
-    assert demo.over
-
-
-def test_pauses_let_people_read_and_do_not_let_them_wait() -> None:
-    waits: list[float] = []
-
-    def wait(pause: float) -> bool:
-        waits.append(pause)
-        return True
-
-    demo = Demo(preset="balanced_market", speed=1, wait=wait)
-    demo.open(7, 1)
-    before_price, spoken_at, now = 0.0, [], 0.0
-    for line in demo.play():
-        now = sum(waits)
-        if line is not None and line.kind is Kind.SAID:
-            before_price = before_price or now
-            spoken_at.append(now)
-    assert before_price < 3
-    between = sorted(b - a for a, b in pairwise(spoken_at))
-    assert 0.4 < between[len(between) // 2] < 1.3
+    stages = ("●○○○ locked", "●●○○ verifying", "●●●○ executing", "●●●● completed")
+    shown = {stage for scene in scenes() for stage in stages if stage in "\n".join(frame(scene, 80, 24))}
+    assert shown <= set(stages)
+    assert {"●○○○ locked", "●●●● completed"} <= shown
+    assert scenes()[-1].room.status is RoomStatus.INACTIVE
 
 
 def test_a_log_cannot_steer_the_terminal() -> None:
