@@ -70,7 +70,6 @@ def test_commands_that_are_only_shown_can_be_read() -> None:
     for name in SHOWN:
         text = (DOCS / "how-to" / f"{name}.md").read_text(encoding="utf-8")
         shown = {" ".join(line.split()) for line in re.findall(r"^\s*(agentrooms [^\n#|>]*)", text, re.MULTILINE)}
-        assert shown, name
         for line in sorted(shown):
             assert unreadable(shlex.split(line)[1:]) is None, line
 
