@@ -366,3 +366,28 @@ def test_a_room_closes_and_stays_to_be_read(sold: dict[str, str]) -> None:
     done = agentrooms("room", "watch", sold["room"], env=environment())
     assert "The room has closed: 1 deal for " in done.stdout
     assert "no open room" in said("room", "close", sold["room"], code=1)[1]
+
+
+def test_a_live_room_is_exported_verified_and_executed_again(sold: dict[str, str], tmp_path: Path) -> None:
+    """Sealed, with what could not be checked named; opened, to the byte; by commands alone."""
+    room = f"room:{sold['room']}"
+    agentrooms("export", room, "--out", tmp_path / "sealed")
+    assert "not checked: limits" in agentrooms("verify", tmp_path / "sealed").stdout
+    agentrooms("export", room, "--open-limits", "--out", tmp_path / "opened")
+    assert "come out again to the byte" in agentrooms("verify", tmp_path / "opened", "--re-execute").stdout
+
+
+def test_a_backup_of_a_running_system_verifies_where_it_is_restored(
+    sold: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same room comes out of the restored installation, signed by the same key, and executes again."""
+    room = f"room:{sold['room']}"
+    agentrooms("export", room, "--to", 12, "--open-limits", "--out", tmp_path / "before")
+    agentrooms("backup", "--out", tmp_path / "backup.tar")
+    agentrooms("restore", tmp_path / "backup.tar", "--data", tmp_path / "restored")
+    monkeypatch.setenv("AGENTROOMS_DATA", str(tmp_path / "restored"))
+    agentrooms("export", room, "--to", 12, "--open-limits", "--out", tmp_path / "after")
+    names = {path.name for path in (tmp_path / "before").iterdir()}
+    assert names == {"events.ndjson", "manifest.json", "vault.ndjson"}
+    assert all((tmp_path / "before" / n).read_bytes() == (tmp_path / "after" / n).read_bytes() for n in names)
+    assert "come out again to the byte" in agentrooms("verify", tmp_path / "after", "--re-execute").stdout
