@@ -44,6 +44,8 @@ PYTHON = BIN / "python"
 STAMP = VENV / "agentrooms.stamp"
 LOCK = ROOT / "requirements" / "main.lock"
 PYPROJECT = ROOT / "pyproject.toml"
+# On all cores; tests that share a cluster or a system stay together in one process.
+WHOLE_SUITE = ["-n", "auto", "--dist", "loadgroup", "--cov", "--cov-report=term-missing:skip-covered"]
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 
@@ -212,7 +214,7 @@ def cli(arguments: list[str]) -> NoReturn:
 def test(arguments: list[str]) -> NoReturn:
     """Run everything under the coverage gate, or just what the arguments ask for."""
     os.chdir(ROOT)
-    become(module("pytest", *(arguments or ["--cov", "--cov-report=term-missing:skip-covered"])))
+    become(module("pytest", *(arguments or WHOLE_SUITE)))
 
 
 def check(_arguments: list[str]) -> NoReturn:

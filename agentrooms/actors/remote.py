@@ -43,6 +43,8 @@ NAMESPACE = "agentrooms"
 LOG, CHAIN = "log", "chain"  # addresses of the two services
 REACH_S = 120.0  # how long a service that does not answer is asked again
 BACKOFF_S = (0.05, 2.0)
+END_S = 30.0  # how long ending a scope may take
+END_POLL_S = 0.02
 VAULT, MEMORY = "vault", "memory"
 
 
@@ -204,10 +206,16 @@ def this_process() -> dict[str, Any]:
 
 
 def end(scope: str) -> None:
-    """Ends all actors of a scope."""
-    for name in named(scope):
-        with suppress(ValueError):  # it has gone meanwhile
-            ray.kill(ray.get_actor(name, namespace=NAMESPACE))
+    """Ends all actors of a scope, also those that others make meanwhile, and waits until their names are free again.
+
+    Until then whoever makes an actor anew would be given the dying one.
+    """
+    until = time.monotonic() + END_S
+    while (names := named(scope)) and time.monotonic() < until:
+        for name in names:
+            with suppress(ValueError):  # it has gone meanwhile
+                ray.kill(ray.get_actor(name, namespace=NAMESPACE))
+        time.sleep(END_POLL_S)
 
 
 def connect_parts(scope: str, venues: Venues) -> Parts:

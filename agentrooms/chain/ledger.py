@@ -70,6 +70,7 @@ class LedgerChain:
         self._provided: set[str] = set()
         self._memory: Vault = memory if memory is not None else MemoryVault()
         self._entries = 0
+        self._kept_all = False
         self._recall()
 
     @property
@@ -87,6 +88,7 @@ class LedgerChain:
 
         Raises ChainError when an item exists already.
         """
+        self._recall()
         if provided.key in self._provided:
             return
         keys = [(mint.collection, mint.token_id) for mint in provided.mints]
@@ -110,6 +112,7 @@ class LedgerChain:
 
     def facts(self, terms: Terms, at_ms: int) -> Facts:
         """Returns the ledger's view of a deal at `at_ms`, or at the latest time its room has shown, when that is later."""
+        self._recall()
         now_ms = self._move(terms.room, at_ms)
         key = (terms.collection, terms.item.token_id)
         return Facts(
@@ -133,6 +136,7 @@ class LedgerChain:
     def send(self, raw: bytes, at_ms: int) -> None:
         """Mines one block with the transaction at `at_ms`, or at its room's time when that is later."""
         tx_hash = _hash(raw)
+        self._recall()
         if tx_hash in self._receipts:
             return
         try:
@@ -145,6 +149,7 @@ class LedgerChain:
 
     def receipt(self, tx_hash: str) -> Receipt | None:
         """Returns the receipt; on the ledger one block is final."""
+        self._recall()
         return self._receipts.get(tx_hash)
 
     def assert_conserved(self) -> None:
@@ -155,19 +160,30 @@ class LedgerChain:
 
     def _keep(self, entry: Provided | Sent) -> None:
         failpoints.hit("chain.before_keep")
+        self._kept_all = False  # should the memory fail now, it may hold the entry or not
         self._memory.put(_entry_key(self._entries), canonical(entry))
+        self._kept_all = True
         failpoints.hit("chain.after_keep")
         self._entries += 1
 
     def _recall(self) -> None:
-        """Becomes the ledger that its memory tells of."""
-        while True:
-            try:
-                entry = _ENTRY.decode(self._memory.get(_entry_key(self._entries)))
-            except NotInVault:
-                return
-            self._entries += 1
-            self._apply(entry)
+        """Becomes the ledger that its memory tells of, where it may have forgotten something."""
+        if self._kept_all:
+            return
+        self._kept_all = True  # applying an entry asks for facts, which must not recall the next one meanwhile
+        try:
+            while (entry := self._next_entry()) is not None:
+                self._entries += 1
+                self._apply(entry)
+        except BaseException:
+            self._kept_all = False
+            raise
+
+    def _next_entry(self) -> Provided | Sent | None:
+        try:
+            return _ENTRY.decode(self._memory.get(_entry_key(self._entries)))
+        except NotInVault:
+            return None
 
     def _apply(self, entry: Provided | Sent) -> None:
         if isinstance(entry, Provided):
@@ -198,9 +214,7 @@ class LedgerChain:
         if reason == "":
             self._swap(execution.terms)
         self.block += 1
-        self.block_hash = digest(
-            "agentrooms/ledger-block/v1", canonical([self.block_hash, tx_hash, at_ms, reason])
-        )
+        self.block_hash = digest("agentrooms/ledger-block/v1", canonical([self.block_hash, tx_hash, at_ms, reason]))
         self._receipts[tx_hash] = Receipt(self.block, self.block_hash, at_ms, reason, reason == "", tx_hash)
 
     def _move(self, room: str, at_ms: int) -> int:

@@ -158,6 +158,9 @@ class DeskCell:
         """Learns what became of orders; a room that has closed is let go, one that was lost is made anew."""
         try:
             report = ray.get(handle.report.remote(), timeout=ASK_S)
+        except ray.exceptions.ActorDiedError:  # perhaps for good, which Ray does not mend
+            self._open_room_actor(room)
+            return
         except ray.exceptions.RayError:
             return  # it is being made anew; its orders are given again
         desk.passed(room, report["round"])
