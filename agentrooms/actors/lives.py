@@ -41,6 +41,7 @@ class Lives:
             del self._actors[address]
             raise
         self._answered[sender, address] = (number, reply)
+        self._answered.move_to_end((sender, address))
         while len(self._answered) > SENDERS_MAX:
             self._answered.popitem(last=False)
         return reply

@@ -1,4 +1,4 @@
-"""Settlement: collects votes, prepares and sends escrow transactions, reads their ends. One job at a time.
+"""Settlement of one room: collects votes, prepares and sends escrow transactions, reads their ends. One job at a time.
 
 Jobs run in the order a room asked for them, so a reproducible run sees the chain in one order only. One
 that was made anew takes no job of a room until the room has told it all that are open, in their order.
@@ -48,17 +48,20 @@ class SettlementActor:
         self._chain = chain
         self._vault = vault
         self._verifiers = verifiers
-        self._begun: set[str] = set()
+        self._begun = False
         self._jobs: deque[Job] = deque()
         self._tally: Tally | None = None
 
     def receive(self, message: Message) -> list[Send]:
         """Takes a job, a vote or a time-out."""
         if isinstance(message, Begin):
-            self._begun.add(message.room)
+            # What it waited for may have been on its way through a loop of the room that is gone, time-outs included.
+            self._begun = True
+            self._jobs.clear()
+            self._tally = None
             return self._take(*message.jobs)
         if isinstance(message, VerifyDeal | Execute | CheckExpiry):
-            return self._take(message) if message.terms.room in self._begun else []
+            return self._take(message) if self._begun else []
         tally = self._tally
         if tally is None:
             return []

@@ -60,8 +60,11 @@ class Process:
         return answer
 
 
-def run(faults: list[str], *, hosts: int = 2) -> tuple[bytes, ...]:
-    """The log of a run whose calls meet these faults, spread over it; "" is none."""
+def run(faults: list[str], *, hosts: int = 2, drops: tuple[int, ...] = ()) -> tuple[bytes, ...]:
+    """The log of a run whose calls meet these faults, spread over it; "" is none.
+
+    After so many calls as in `drops` the room's own process dies, with its loop and all that is under way.
+    """
     genesis = Genesis(SETTINGS, hosts=hosts)
     memory = MemoryVault()
     chain = LedgerChain(memory)
@@ -70,23 +73,37 @@ def run(faults: list[str], *, hosts: int = 2) -> tuple[bytes, ...]:
     plans: dict[str, Plan] = {f"verifier:{plan.name}": plan for plan in genesis.verifier_plans}
     plans["settlement"] = genesis.settlement_plan
     coming = iter(faults)
+    calls = 0
+
+    def fault() -> str:
+        nonlocal calls
+        calls += 1
+        return next(coming, "")
+
     processes: dict[str, Process] = {}
 
     def connect(address: str) -> Process:
         key = "settlement" if address.startswith("settlement:") else address
         plan = plans.get(key, genesis.room_plan())
-        return processes.setdefault(key, Process(plan, parts, lambda: next(coming, "")))
+        return processes.setdefault(key, Process(plan, parts, fault))
 
-    loop = RayRuntime(connect, virtual=True)
     address = room_address(genesis.room_id)
-    room = genesis.room_plan().make(address, parts)
-    assert isinstance(room, RoomActor)
-    loop.on_reborn(f"settlement:{genesis.room_id}", lambda: loop.tell(address, AskAgain()))
-    loop.place(address, lambda: room)
-    loop.tell(address, Tick(1))
-    loop.run(until=lambda: room.room.status is RoomStatus.INACTIVE)
+    for end in (*sorted(drops), None):
+        made = genesis.room_plan().make(address, parts)
+        assert isinstance(made, RoomActor)
+        room = made
+        live(connect, genesis, room, until=lambda end=end: end is not None and calls >= end)  # type: ignore[misc]
     genesis.finish(parts.store, room.room)
     return tuple(p.event.data for p in parts.store.read())
+
+
+def live(connect: Callable[[str], Process], genesis: Genesis, room: RoomActor, until: Callable[[], bool]) -> None:
+    """One life of the room's process, to its end or that of the room."""
+    loop, address = RayRuntime(connect, virtual=True), room_address(genesis.room_id)
+    loop.on_reborn(f"settlement:{genesis.room_id}", lambda: loop.tell(address, AskAgain()))
+    loop.place(address, lambda: room)
+    loop.tell(address, Tick(room.room.round + 1))
+    loop.run(until=lambda: until() or room.room.status is RoomStatus.INACTIVE)
 
 
 @pytest.fixture(autouse=True)
@@ -105,6 +122,24 @@ def test_without_faults_it_is_the_run_of_one_process(hosts: int) -> None:
 def test_faults_change_no_byte(faults: list[str]) -> None:
     """Lost calls, lost answers, deaths before and after the work; also many in a row."""
     assert run(faults) == runs.lines(SETTINGS)
+
+
+@settings(max_examples=max(15, settings().max_examples // 3))
+@given(
+    st.lists(st.integers(1, 900), max_size=8),
+    st.lists(st.sampled_from(["", "", "", *FAULTS]), max_size=400),
+)
+def test_a_room_whose_process_dies_with_all_that_is_under_way_changes_no_byte(
+    drops: list[int], faults: list[str]
+) -> None:
+    """Also while votes are out: settlement lives on, and is told anew what is open."""
+    assert run(faults, drops=tuple(drops)) == runs.lines(SETTINGS)
+
+
+def test_votes_that_were_out_when_the_room_died_are_asked_for_again() -> None:
+    """The room dies after every single call from the first lock on, for twenty calls."""
+    for first in range(180, 200):
+        assert run([], drops=tuple(range(first, first + 20))) == runs.lines(SETTINGS)
 
 
 def test_an_actor_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
