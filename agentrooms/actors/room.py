@@ -96,6 +96,9 @@ class RoomActor:
         assert isinstance(message, messages.Scheduled)
         if self.room.id and self.room.status is RoomStatus.INACTIVE:
             return [self._refuse(message.command, "the room is closed")]
+        id_ = message.command.id
+        if id_ and any(waiting.command.id == id_ for waiting in self._mailbox):
+            return []  # sent again while it waits
         if len(self._mailbox) >= MAILBOX_MAX:
             return [self._refuse(message.command, f"{MAILBOX_MAX} commands wait; send them more slowly")]
         self._mailbox.append(message)

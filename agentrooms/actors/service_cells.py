@@ -6,6 +6,7 @@ Apart from the other cells: only these load the drivers of Postgres and Redis.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar
 
@@ -24,7 +25,7 @@ from agentrooms.events.log_writer import LogWriter
 from agentrooms.events.memory import MemoryEventStore
 from agentrooms.events.postgres_fence import Fenced
 from agentrooms.events.postgres_vault import PostgresVault
-from agentrooms.events.store import Condition, Conflict, EventStore, Positioned, Query, StoredEvent
+from agentrooms.events.store import Condition, Conflict, EventStore, Positioned, Query, StoredEvent, StoreError
 from agentrooms.events.vault import MemoryVault, NotInVault, Vault
 
 CONCURRENT_MAX = 64  # calls that the log works on at once
@@ -59,7 +60,11 @@ class LogCell:
         try:
             return await asyncio.wrap_future(self._store.submit(events, condition))
         except Fenced:
-            _end()  # another log writer has taken over: this one must not come back
+            _end()  # another log writer has taken over: this one must not come back by itself
+        except StoreError:
+            if self._store.failed:
+                os._exit(1)  # it writes nothing any more; made anew, it looks at what stands in the log
+            raise
 
     async def read(self, query: Query, after: int, limit: int | None) -> list[Positioned]:
         """Returns matching events."""

@@ -99,7 +99,6 @@ def _state(seen: Survey) -> list[tuple[str, str]]:
 
 def _row(process: Process) -> tuple[str, ...]:
     from agentrooms.cli.console import NONE, clean
-    from agentrooms.live.system import SCOPE
 
     said = process.health
     facts = [str(said["trouble"])] if said.get("trouble") else []
@@ -107,7 +106,7 @@ def _row(process: Process) -> tuple[str, ...]:
     node = str(said.get("node", ""))[:NODE_SHOWN]
     heard = f"{process.silent_s:.0f} s ago"
     return (
-        clean(process.name.removeprefix(f"{SCOPE}/")),
+        clean(process.name),
         clean(", ".join(facts)),
         str(said.get("pid", NONE)),
         heard,

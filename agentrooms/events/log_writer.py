@@ -125,6 +125,11 @@ class LogWriter:
             raise _again(self._refusal)
         return self._head
 
+    @property
+    def failed(self) -> bool:
+        """Whether a defect has ended this writer, which only a new one mends."""
+        return self._refusal is not None and not isinstance(self._refusal, Fenced)
+
     def stats(self) -> LogStats:
         """Returns what this writer has done."""
         frames = self._frames

@@ -174,9 +174,10 @@ class FencedLog:
             try:
                 row = self._connection.execute(_REGAIN, [self._name]).fetchone()
             except psycopg.Error as error:
-                if self._has_answered(error):
+                answered = self._has_answered(error)
+                self.close()  # what is known of the log is in doubt until this has gone well
+                if answered:
                     raise failure("refuses its log writer", error) from error
-                self.close()
                 continue
             if row is None:
                 raise self._fenced()

@@ -13,7 +13,6 @@ import msgspec
 import ray
 
 from agentrooms.actors import messages
-from agentrooms.actors.broadcast import redis_client
 from agentrooms.actors.cells import Cell, create
 from agentrooms.actors.hosting import Hosting
 from agentrooms.actors.plans import (
@@ -24,25 +23,30 @@ from agentrooms.actors.plans import (
     settlement_address,
     verifier_address,
 )
-from agentrooms.actors.remote import NAMESPACE, RemoteChain, Venues, connect_parts, named, this_process
+from agentrooms.actors.remote import CHAIN, LOG, NAMESPACE, RemoteChain, Venues, connect_parts, named, this_process
 from agentrooms.actors.room import RoomConfig
 from agentrooms.actors.room_cell import SHARED, Mode, RoomCell
-from agentrooms.actors.service_cells import LogSpec
+from agentrooms.actors.service_cells import LogSpec, create_services
 from agentrooms.domain.keys import derive_key, public_hex
 from agentrooms.domain.posting import Venue
 from agentrooms.domain.verifier_set import VERIFIERS, Verifier, VerifierSet
 from agentrooms.events.postgres import channel
 from agentrooms.events.postgres_log import PostgresLog
 from agentrooms.live.access import READ
+from agentrooms.live.commands import Command, OpenRoom, RunSwarm, SpawnAgent
 from agentrooms.live.desk import Desk
 from agentrooms.live.health import Health
 from agentrooms.live.inbox import Inbox
 from agentrooms.live.wallets import room_key
 from agentrooms.projections.projector import Projector
-from agentrooms.projections.redis_stats import RedisStats
+from agentrooms.projections.redis_stats import RedisStats, client
+from agentrooms.services.ray import admit
+from agentrooms.sim.ray_run import ACTOR_BYTES
+from agentrooms.sim.settings import PRESETS
 
 DESK, PROJECTOR = "desk", "projector"
 DEAL_MS = 60_000  # how long a live deal may take from its lock
+LISTEN_S = 0.1  # how long a step waits for what rooms report
 STEP_S = 0.1  # between two looks of the desk, when nothing wakes it
 ASK_S = 2.0  # between two rounds of asking all processes how they are, and how long their answers may take
 BACKOFF_S = (0.1, 5.0)
@@ -85,6 +89,17 @@ def room_plan(plan: LivePlan, room: str, verifiers: VerifierSet) -> RoomPlan:
     return RoomPlan(config, verifiers)
 
 
+def processes_of(command: Command, packed: int) -> int:
+    """Returns how many processes a command starts: rooms, agents of their own, hosts that a swarm's agents share."""
+    match command:
+        case OpenRoom() | SpawnAgent():
+            return 1
+        case RunSwarm():
+            buyers, sellers = PRESETS.get(command.preset or "", (command.buyers or 0, command.sellers or 0))
+            return (packed or buyers + sellers) + (command.room is None)
+    return 0
+
+
 class DeskCell:
     """Hosts the desk. It steps by itself; rooms and processes are asked how they are along the way."""
 
@@ -94,6 +109,7 @@ class DeskCell:
         self._inbox = Inbox(plan.spec.dsn)
         self._health = Health(plan.spec.dsn)
         self._rooms: dict[str, Any] = {}
+        self._reports: dict[str, Any] = {}  # asked for and not yet there
         self._desk: Desk | None = None
         self._asked_s = 0.0
         self._trouble = ""
@@ -131,6 +147,7 @@ class DeskCell:
             tell=self._tell,
             open_room_actor=self._open_room_actor,
             clock_ms=lambda: time.time_ns() // 1_000_000,
+            admit=self._admit,
         )
         self._desk = desk
         self._asked_s = time.monotonic()  # rooms start before those whom nobody needs yet
@@ -138,10 +155,15 @@ class DeskCell:
         self._trouble = ""
         return desk
 
+    def _admit(self, command: Command) -> None:
+        """Raises NotEnoughMemory when there is no room for the processes that a command needs."""
+        needed = processes_of(command, self._plan.packed)
+        if needed:
+            admit(needed, ACTOR_BYTES)
+
     def _step(self, desk: Desk) -> None:
         self._steps += 1
-        for room, handle in list(self._rooms.items()):
-            self._listen(desk, room, handle)
+        self._listen(desk)
         busy = desk.step()
         if time.monotonic() - self._asked_s > ASK_S:
             self._ask_all()
@@ -154,10 +176,24 @@ class DeskCell:
         if handle is not None:
             handle.tell.remote(message)
 
-    def _listen(self, desk: Desk, room: str, handle: Any) -> None:  # noqa: ANN401 - Ray's handles have no types
+    def _listen(self, desk: Desk) -> None:
+        """Hears from rooms that answer soon; of the others the next step hears, so that none holds up the rest."""
+        for room, handle in self._rooms.items():
+            if room not in self._reports:
+                self._reports[room] = handle.report.remote()
+        if not self._reports:
+            return
+        waiting = list(self._reports.values())
+        ready = set(ray.wait(waiting, num_returns=len(waiting), timeout=LISTEN_S)[0])
+        for room, report in list(self._reports.items()):
+            if report in ready:
+                del self._reports[room]
+                self._hear(desk, room, report)
+
+    def _hear(self, desk: Desk, room: str, ref: Any) -> None:  # noqa: ANN401 - Ray's references have no types
         """Learns what became of orders; a room that has closed is let go, one that was lost is made anew."""
         try:
-            report = ray.get(handle.report.remote(), timeout=ASK_S)
+            report = ray.get(ref)
         except ray.exceptions.ActorDiedError:  # perhaps for good, which Ray does not mend
             self._open_room_actor(room)
             return
@@ -166,9 +202,8 @@ class DeskCell:
         desk.passed(room, report["round"])
         for command, why in report["outcomes"]:
             desk.outcome(room, command, why)
-        if report["over"]:
-            ray.kill(handle)
-            del self._rooms[room]
+        if report["over"] and room in self._rooms:
+            ray.kill(self._rooms.pop(room))
             if report["trouble"]:  # fenced by a writer that may be gone by now
                 self._open_room_actor(room)
 
@@ -192,6 +227,8 @@ class DeskCell:
         plan = self._plan
         assert self._desk is not None
         settlement = SHARED["settlement"]
+        if not {f"{plan.scope}/{LOG}", f"{plan.scope}/{CHAIN}"} <= there:  # one that was fenced has ended for good
+            create_services(plan.scope, plan.spec)
         if f"{plan.scope}/{settlement}" not in there:
             create(Cell, plan.scope, settlement, plan.scope, SettlementPlan(self._desk.verifiers), plan.venues)
         for verifier in verifier_plans(plan.secret):
@@ -222,7 +259,9 @@ class DeskCell:
                 continue
         ready, _late = ray.wait(list(asked.values()), num_returns=len(asked), timeout=ASK_S) if asked else ([], [])
         done = set(ready)
-        self._health.note({name: _answer(ref) if ref in done else None for name, ref in asked.items()})
+        self._health.note(
+            {name.partition("/")[2]: _answer(ref) if ref in done else None for name, ref in asked.items()}
+        )
 
 
 def _answer(ref: Any) -> dict[str, Any] | None:  # noqa: ANN401 - Ray's references have no types
@@ -252,7 +291,7 @@ class ProjectorCell:
     @staticmethod
     def _make(spec: LogSpec, schema: str) -> Projector:
         assert spec.dsn is not None
-        stats = RedisStats(redis_client(spec.redis_url)) if spec.redis_url is not None else None
+        stats = RedisStats(client(spec.redis_url)) if spec.redis_url is not None else None
         store = PostgresLog(spec.dsn, spec.schema)
         return Projector(store, spec.dsn, schema, channel=channel(spec.schema), stats=stats)
 

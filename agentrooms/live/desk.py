@@ -85,13 +85,16 @@ class Desk:
         tell: Callable[[str, messages.Message], None],
         open_room_actor: Callable[[str], None],
         clock_ms: Callable[[], int],
+        admit: Callable[[Command], None] = lambda _command: None,
     ) -> None:
+        """`admit` raises what says why the processes that a command needs cannot be started."""
         check_secret(secret)
         self.verifiers = VerifierSet()  # known after `recover`, before the first room opens
         self._store = store
         self._vault = vault
         self._chain = chain
         self._inbox = inbox
+        self._admit = admit
         self._tell = tell
         self._open_room_actor = open_room_actor
         self._clock_ms = clock_ms
@@ -179,6 +182,10 @@ class Desk:
 
     def _decide(self, command: Command, moment: Moment) -> Deed:
         """Decides a deed. A command that trips over a mistake of ours is refused, or it would hold up all others."""
+        try:
+            self._admit(command)
+        except AgentroomsError as error:
+            raise Rejection(str(error), hint=error.hint) from error
         try:
             return self._deciding.decide(command, moment)
         except MISTAKES as error:

@@ -17,7 +17,6 @@ from agentrooms.events.store import StoreError
 from agentrooms.live.access import LOG, READ, Running
 from agentrooms.live.health import SILENT_S, Health, Process
 from agentrooms.live.inbox import OPEN_MAX, Inbox
-from agentrooms.live.system import SCOPE
 from agentrooms.projections import queries, redis_stats
 from agentrooms.projections.read_rows import RoomRow
 from agentrooms.projections.read_views import Lag
@@ -99,7 +98,7 @@ def _with_state(seen: Survey, dsn: str) -> Survey:
         lag = queries.lag(connection, head)
         rooms = queries.rooms(connection, status=RoomStatus.ACTIVE, limit=queries.PAGE_MAX)
     told = {process.name: process.health for process in processes}
-    states = tuple(_room(room, told.get(f"{SCOPE}/room:{room.room}")) for room in rooms)
+    states = tuple(_room(room, told.get(f"room:{room.room}")) for room in rooms)
     return msgspec.structs.replace(seen, lag=lag, rooms=states)
 
 
@@ -121,7 +120,7 @@ def _faults(seen: Survey) -> Iterator[str]:
     if seen.lag is None:
         yield "there are no tables"
     known = {process.name for process in seen.processes}
-    yield from (f"{SCOPE}/{name} is missing" for name in ALWAYS if f"{SCOPE}/{name}" not in known)
+    yield from (f"{name} is missing" for name in ALWAYS if name not in known)
     for process in seen.processes:
         if not process.alive:
             yield f"{process.name} has been silent for {process.silent_s:.0f} s"

@@ -14,19 +14,27 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TypeVar
 
 import msgspec
+import psycopg
 
+from agentrooms.errors import AgentroomsError
 from agentrooms.events.postgres import migrate_log
 from agentrooms.live.access import LOG, RUNNING, Running
 from agentrooms.live.inbox import migrate_inbox
+from agentrooms.live.wallets import subkey
 from agentrooms.services.folder import DataFolder
 from agentrooms.services.postgres import Database, connect_or_start
 from agentrooms.services.redis import Cache
 from agentrooms.services.redis import connect_or_start as connect_or_start_redis
 from agentrooms.services.settings import Settings
 
-SCOPE = "live"
 SERVICE_ACTORS = 13  # log, chain, settlement, seven verifiers, desk, projector, one room
+PACKED_AGENTS = 100  # agents of a room that a live system reckons with when it packs them by number
 T = TypeVar("T")
+
+
+class DatabaseTaken(AgentroomsError):
+    """A database belongs to another installation."""
+
 
 Say = Callable[[str, float], None]
 """Told each step of the start as it is done, with the seconds it took."""
@@ -77,7 +85,30 @@ def _database(url: str | None, folder: DataFolder) -> Database:
     database = connect_or_start(url, folder.postgres)
     migrate_log(database.dsn, LOG)
     migrate_inbox(database.dsn)
+    claim(database.dsn, installation_id(folder.secret()))
     return database
+
+
+def claim(dsn: str, installation: str) -> None:
+    """Makes a database this installation's. Raises DatabaseTaken when it is another's."""
+    with psycopg.connect(dsn) as connection:
+        connection.execute("INSERT INTO live.installation (id) VALUES (%s) ON CONFLICT DO NOTHING", [installation])
+        found = connection.execute("SELECT id FROM live.installation").fetchone()
+    if found != (installation,):
+        raise DatabaseTaken(
+            "the database holds the system of another installation, with another secret",
+            hint="set DATABASE_URL to a database of this one's own, or AGENTROOMS_DATA to the folder it belongs to",
+        )
+
+
+def installation_id(secret: bytes) -> str:
+    """Returns what an installation is called where its secret must not be."""
+    return subkey(secret, "installation").hex()
+
+
+def scope_of(secret: bytes) -> str:
+    """Returns the scope of an installation's actors: two may share a Ray cluster."""
+    return f"live-{installation_id(secret)[:12]}"
 
 
 def _stop_when_started(service: Future[Database] | Future[Cache]) -> None:
@@ -96,25 +127,18 @@ def _ray(settings: Settings, ends: ExitStack) -> str:
 def _actors(settings: Settings, folder: DataFolder, dsn: str, redis_url: str, ends: ExitStack) -> None:
     """Makes the actors that are not there yet; what they do they find in the log."""
     from agentrooms.actors.cells import create  # noqa: PLC0415 - see _ray
+    from agentrooms.actors.remote import end  # noqa: PLC0415 - see _ray
     from agentrooms.actors.service_cells import LogSpec, create_services  # noqa: PLC0415 - see _ray
     from agentrooms.live.cells import DESK, DeskCell, LivePlan  # noqa: PLC0415 - see _ray
     from agentrooms.services.ray import admit  # noqa: PLC0415 - see _ray
     from agentrooms.sim.ray_run import ACTOR_BYTES, LEDGER, hosts_for  # noqa: PLC0415 - see _ray
 
+    scope = scope_of(folder.secret())
+    end(scope)  # left by a start that was killed, perhaps with other settings, on a cluster that went on
     admit(SERVICE_ACTORS, ACTOR_BYTES)
-    ends.callback(_end_actors)
+    ends.callback(end, scope)
     spec = LogSpec(dsn, LOG, redis_url)
-    create_services(SCOPE, spec)
+    create_services(scope, spec)
     per_actor = None if settings.agents_per_actor == "auto" else int(settings.agents_per_actor)
-    plan = LivePlan(SCOPE, spec, LEDGER, folder.secret(), hosts_for(PACKED_AGENTS, per_actor))
-    create(DeskCell, SCOPE, DESK, plan, head=True)
-
-
-PACKED_AGENTS = 100  # agents of a room that a live system reckons with when it packs them by number
-
-
-def _end_actors() -> None:
-    """Ends the actors of the system also on a cluster that goes on."""
-    from agentrooms.actors.remote import end  # noqa: PLC0415 - see _ray
-
-    end(SCOPE)
+    plan = LivePlan(scope, spec, LEDGER, folder.secret(), hosts_for(PACKED_AGENTS, per_actor))
+    create(DeskCell, scope, DESK, plan, head=True)

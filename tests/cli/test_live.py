@@ -250,7 +250,7 @@ def test_status_says_that_all_is_well(live: Up, sold: dict[str, str]) -> None:
     }
     assert seen["well"], seen["faults"]
     assert seen["pid"] == live.process.pid
-    processes = {process["name"].removeprefix("live/"): process for process in seen["processes"]}
+    processes = {process["name"]: process for process in seen["processes"]}
     assert {*ALWAYS, f"room:{sold['room']}"} <= set(processes)
     assert len({process["health"]["pid"] for process in processes.values()}) == len(processes)
     assert {service["name"]: service["answers"] for service in seen["services"]} == {

@@ -23,7 +23,7 @@ from agentrooms.projections.rebuild import RebuildRefused, compare, rebuild
 from agentrooms.services.failpoints import EXIT_STATUS, VARIABLE
 from tests.projections.logs import assert_tables_are_those_of_the_log, drop, extend, log_of, mixed, select, stored
 
-OTHERS = "SELECT FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+CLIENTS = "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -191,12 +191,13 @@ def test_kill_9_at_any_moment(tmp_path: Path, postgres_dsn: str, fresh_schema: s
     store = log_of(events)
     with closing(Projector(log_of(events[:10]), postgres_dsn, fresh_schema)) as before:
         before.step()
+    others = set(select(postgres_dsn, fresh_schema, CLIENTS))
     dying = child(tmp_path, what, postgres_dsn, fresh_schema, events, "")
     assert dying.stdout is not None
     dying.stdout.readline()  # it is in the middle of something
     dying.kill()
     dying.communicate()
-    while select(postgres_dsn, fresh_schema, OTHERS):
+    while set(select(postgres_dsn, fresh_schema, CLIENTS)) - others:
         pass  # its server process ends what it has been told to do
     with queries.connect(postgres_dsn, fresh_schema) as reader:
         position = queries.lag(reader, len(events)).position
