@@ -312,7 +312,10 @@ def _rows(
     connection: Connection, row: type[Row], query: str | sql.Composed, values: dict[str, str | int | None]
 ) -> list[Row]:
     with connection.cursor(row_factory=dict_row) as cursor:
-        cursor.execute(query, values)
+        try:
+            cursor.execute(query, values)
+        except psycopg.errors.UndefinedTable:  # the tables were swapped while the statement looked for them
+            cursor.execute(query, values)
         return msgspec.convert(cursor.fetchall(), list[row])  # type: ignore[valid-type]
 
 

@@ -71,7 +71,7 @@ def test_every_event_has_one_name_and_every_name_one_event() -> None:
     names = [entry.name for entry in CATALOGUE]
     assert names == sorted(set(names))
     assert {entry.type for entry in CATALOGUE} == {
-        t for t in subclasses(Event) if t.__module__.startswith("agentrooms")
+        t for t in subclasses(Event) if t.__module__.startswith("agentrooms.domain.")
     }
 
 

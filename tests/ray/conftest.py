@@ -1,4 +1,4 @@
-"""One Ray cluster of three nodes for all tests of this folder; they run in one process, one after the other."""
+"""A Ray cluster of three nodes for a module; the tests of this folder run in one process, one after the other."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("ray"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
     """A cluster of this machine alone."""
     started = start_cluster(NODES)

@@ -1,5 +1,5 @@
 -- Whose database this is: one row, which no other installation may take.
 CREATE TABLE installation (
     id text COLLATE "C" NOT NULL,
-    only boolean PRIMARY KEY DEFAULT true CHECK (only)
+    single boolean PRIMARY KEY DEFAULT true CHECK (single)
 );
