@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from agentrooms.chaos.plan import ACTORS, draw_plan
-from tests.cli.commands import AGENTROOMS, environment, said
+from tests.cli.commands import AGENTROOMS, said, uncovered
 
 FIRST, SEEDS = 3675, 2
 TIMEOUT_S = 900  # the machine may have other things to do
@@ -31,7 +31,7 @@ def test_nothing_is_lost_whatever_is_struck() -> None:
         encoding="utf-8",
         timeout=TIMEOUT_S,
         check=False,
-        env=environment(),
+        env=uncovered(),
     )
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)

@@ -24,6 +24,11 @@ def environment(**extra: str) -> dict[str, str]:
     return {**{name: value for name, value in os.environ.items() if name not in unwanted}, **extra}
 
 
+def uncovered(**extra: str) -> dict[str, str]:
+    """Returns the same for a command that starts a cluster: its many processes are not measured, which takes long."""
+    return {name: value for name, value in environment(**extra).items() if not name.startswith("COVERAGE_PROCESS")}
+
+
 def agentrooms(
     *arguments: str | Path | int,
     code: int | None = 0,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.cli.commands import AGENTROOMS, environment
+from tests.cli.commands import AGENTROOMS, uncovered
 
 START_TIMEOUT_S = 90  # a start that others make slow; a quiet machine needs about six
 END_TIMEOUT_S = 60
@@ -36,7 +36,7 @@ class Up:
                 stdout=out,
                 stderr=err,
                 cwd=folder,
-                env=environment(**{MARK: self.mark}),
+                env=uncovered(**{MARK: self.mark}),
                 start_new_session=True,
             )
 

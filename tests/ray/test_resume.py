@@ -13,7 +13,7 @@ from agentrooms.events.postgres_log import PostgresLog
 from agentrooms.events.store import StoreError
 from agentrooms.sim.run_log import run_schema
 from agentrooms.sim.settings import preset
-from tests.cli.commands import AGENTROOMS, agentrooms, environment
+from tests.cli.commands import AGENTROOMS, agentrooms, environment, uncovered
 from tests.domain import runs
 
 SETTINGS = preset("small_test", 7)
@@ -43,7 +43,7 @@ def test_a_run_on_ray_goes_on(postgres_dsn: str, tmp_path: Path) -> None:
     """The driver is killed, and its Ray with it, once the log has a third of the run."""
     with psycopg.connect(postgres_dsn, autocommit=True) as connection:
         connection.execute(f"DROP SCHEMA IF EXISTS {run_schema(SETTINGS)} CASCADE".encode())
-    env = environment(DATABASE_URL=postgres_dsn, AGENTROOMS_DATA=str(tmp_path / "data"))
+    env = uncovered(DATABASE_URL=postgres_dsn, AGENTROOMS_DATA=str(tmp_path / "data"))
     command = [AGENTROOMS, *RUN, "--runtime", "ray"]
     with subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as driver:
         wait_for_events(postgres_dsn, len(runs.lines(SETTINGS)) // 3)
