@@ -15,6 +15,9 @@ from psycopg import sql
 from agentrooms.services.postgres import Postgres
 from agentrooms.services.redis import Redis
 
+for _name in ("COLUMNS", "LINES"):  # given to processes that share the tests; what commands print depends on it
+    os.environ.pop(_name, None)
+
 PROFILE_VARIABLE = "AGENTROOMS_HYPOTHESIS"  # default, or long for campaigns
 PROFILE = os.environ.get(PROFILE_VARIABLE, "default")
 
