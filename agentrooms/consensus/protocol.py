@@ -9,21 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-import msgspec
-
+from agentrooms.consensus.evidence import accuse
 from agentrooms.consensus.votes import is_valid
-from agentrooms.domain.deal import Decision, Terms, Vote
+from agentrooms.domain.deal import Decision, Misbehaviour, Terms, Vote
 from agentrooms.domain.verifier_set import QUORUM, VerifierSet
 
 ASKS_MAX = 3
 ASK_TIMEOUT_MS = 1_666  # three asks fit into five seconds
-
-
-class Equivocation(msgspec.Struct, frozen=True):
-    """Two valid votes of one verifier on one deal that contradict each other: proof of misbehaviour."""
-
-    first: Vote
-    second: Vote
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +25,7 @@ class Tally:
     terms: Terms
     verifiers: VerifierSet
     votes: dict[str, Vote] = field(default_factory=dict)
-    evidence: tuple[Equivocation, ...] = ()
+    evidence: tuple[Misbehaviour, ...] = ()
     asks: int = 0
 
     @property
@@ -62,12 +54,13 @@ def ask(tally: Tally) -> tuple[Tally, list[str]]:
 
 
 def receive(tally: Tally, vote: Vote) -> Tally:
-    """Takes a vote: the first valid one of each member counts, a contradicting one becomes evidence."""
-    if not is_valid(vote, tally.terms, tally.verifiers):
-        return tally
+    """Takes a vote: the first valid one of each member counts; what proves a member faulty becomes evidence, once."""
     known = tally.votes.get(vote.verifier)
-    if known is None:
+    found = accuse(vote, known, tally.terms, tally.verifiers)
+    if found is not None:
+        if any(evidence.verifier == found.verifier and evidence.kind == found.kind for evidence in tally.evidence):
+            return tally
+        return replace(tally, evidence=(*tally.evidence, found))
+    if known is None and is_valid(vote, tally.terms, tally.verifiers):
         return replace(tally, votes={**tally.votes, vote.verifier: vote})
-    if known.decision is not vote.decision and Equivocation(known, vote) not in tally.evidence:
-        return replace(tally, evidence=(*tally.evidence, Equivocation(known, vote)))
     return tally

@@ -6,11 +6,28 @@ Only comparable items enter a floor, a top bid and the overpay rule.
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 
 import msgspec
 
+from agentrooms.domain.eip712 import WORD_MAX
+from agentrooms.errors import InvalidInput
+
 ANY_GRADE = ""  # the grade of a bid for any item, and of all items of a collection without a grading trait
+_TOKEN = re.compile(r"0|[1-9][0-9]{0,77}")
+
+
+def is_token_id(text: str) -> bool:
+    """Tells whether a text is the number of a token, in its one decimal spelling."""
+    return _TOKEN.fullmatch(text) is not None and int(text) <= WORD_MAX
+
+
+def token_number(text: str) -> int:
+    """Returns the number of a token. Raises InvalidInput for what is none."""
+    if not is_token_id(text):
+        raise InvalidInput(f"not a token id: {text[:80]!a}", hint="a decimal number below 2**256")
+    return int(text)
 
 
 class Item(msgspec.Struct, frozen=True):

@@ -1,9 +1,10 @@
 """One sale, from lock to its single end.
 
 locked -> verifying -> executing -> completed
-   any of the first three -> failed (a reject certificate, a revert, or expiry on chain)
+   any of the first three -> failed (a reject certificate, or expiry on chain)
 
-Time-outs alone never end a deal; see `fail`.
+Time-outs alone never end a deal, nor does a transaction that reverted: its calldata is public, so anybody may try
+again until the deadline. See `fail`.
 """
 
 from __future__ import annotations
@@ -13,13 +14,19 @@ from enum import StrEnum
 
 import msgspec
 
-from agentrooms.domain.assets import Item
+from agentrooms.domain import eip712
+from agentrooms.domain.assets import Item, token_number
 from agentrooms.domain.canonical import canonical, digest
+from agentrooms.domain.eip712 import EscrowDomain, keccak
 from agentrooms.domain.event import Event
 from agentrooms.domain.ids import derive_id
 from agentrooms.errors import Rejection
 
 ANNEX_REASONS_MAX = 8
+_DEAL = (
+    "Deal(bytes32 dealId,bytes32 sellerMandate,bytes32 buyerMandate,address collection,uint256 tokenId,"
+    "address currency,uint256 price,uint256 deadline,bytes32 details)"
+)
 
 
 class DealState(StrEnum):
@@ -43,7 +50,6 @@ class FailReason(StrEnum):
     """Why a deal failed."""
 
     REJECTED = "rejected"
-    REVERTED = "reverted"
     EXPIRED = "expired"
 
 
@@ -58,6 +64,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     buyer_wallet: str
     chain_id: int
     collection: str
+    currency: str
     deadline_ms: int
     deal: str
     escrow: str
@@ -70,6 +77,19 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     seller_wallet: str
     set_version: int
 
+    @property
+    def domain(self) -> EscrowDomain:
+        """The one escrow these terms are for."""
+        return EscrowDomain(self.chain_id, self.escrow)
+
+
+class Acceptance(msgspec.Struct, frozen=True):
+    """An agent's own word for a deal: its session key's for the escrow, its identity's (Ed25519) for anybody."""
+
+    agent: str
+    identity: str
+    session: str
+
 
 class Annex(msgspec.Struct, frozen=True):
     """What a verifier saw, beside its decision: signed apart, so equal decisions count together."""
@@ -81,12 +101,32 @@ class Annex(msgspec.Struct, frozen=True):
 
 
 class Vote(msgspec.Struct, frozen=True):
-    """One verifier's one decision on a deal, with its signature over the shared statement."""
+    """One verifier's one decision on a deal, with its signature over the shared statement.
+
+    An approval brings its attestation, the 65-byte signature that the escrow counts, in hex; a rejection "".
+    """
 
     annex: Annex
+    attestation: str
     decision: Decision
     signature: str
     verifier: str
+
+
+class Misbehaviour(msgspec.Struct, frozen=True, kw_only=True):
+    """Signed votes of one verifier that no honest one could have cast: proof for anybody."""
+
+    kind: str
+    verifier: str
+    votes: tuple[Vote, ...]
+
+
+class ChainLog(msgspec.Struct, frozen=True):
+    """One log of a transaction as the chain has it: address, topics and data in hex."""
+
+    address: str
+    topics: tuple[str, ...]
+    data: str
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -98,6 +138,7 @@ class Receipt(msgspec.Struct, frozen=True):
     reason: str
     succeeded: bool
     tx_hash: str
+    logs: tuple[ChainLog, ...] = ()
 
 
 class DealLocked(Event, frozen=True):
@@ -109,8 +150,9 @@ class DealLocked(Event, frozen=True):
 
 
 class DealVerifying(Event, frozen=True):
-    """The verifiers were asked."""
+    """Both agents have signed, the verifiers are asked. First the buyer's word, then the seller's."""
 
+    acceptances: tuple[Acceptance, ...]
     deal: str
     round: int
 
@@ -125,8 +167,16 @@ class DealCertified(Event, frozen=True, kw_only=True):
     votes: tuple[Vote, ...]
 
 
+class VerifierAccused(Event, frozen=True):
+    """A verifier was shown to be faulty by what it signed about a deal."""
+
+    deal: str
+    evidence: Misbehaviour
+    round: int
+
+
 class EscrowSubmitted(Event, frozen=True):
-    """The escrow transaction was made and stored; it may be sent from now on."""
+    """An escrow transaction was made and stored; it may be sent from now on. A later one takes the place of a stuck one."""
 
     deal: str
     round: int
@@ -151,7 +201,7 @@ class DealFailed(Event, frozen=True):
     round: int
 
 
-DealEvent = DealLocked | DealVerifying | DealCertified | EscrowSubmitted | DealCompleted | DealFailed
+DealEvent = DealLocked | DealVerifying | DealCertified | VerifierAccused | EscrowSubmitted | DealCompleted | DealFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +212,8 @@ class Deal:
     deal_hash: str
     locked_round: int
     state: DealState = DealState.LOCKED
+    acceptances: tuple[Acceptance, ...] = ()
+    verifying_round: int | None = None
     decision: Decision | None = None
     certified_round: int | None = None
     tx_hash: str | None = None
@@ -191,8 +243,29 @@ def deal_id(room: str, buyer: str, seller: str, round_: int) -> str:
 
 
 def deal_hash(terms: Terms) -> str:
-    """Returns the hash that votes and the escrow refer to."""
-    return digest("agentrooms/deal/v1", canonical(terms))
+    """Returns the hash that agents, votes and the escrow refer to. Raises InvalidInput for what cannot be terms."""
+    return eip712.struct_hash(
+        _DEAL,
+        keccak(terms.deal.encode()),
+        eip712.word(terms.seller_mandate),
+        eip712.word(terms.buyer_mandate),
+        eip712.address(terms.collection),
+        eip712.uint(token_number(terms.item.token_id)),
+        eip712.address(terms.currency),
+        eip712.uint(terms.price_usdc_micros),
+        eip712.uint(terms.deadline_ms),
+        eip712.word(details(terms)),
+    ).hex()
+
+
+def details(terms: Terms) -> str:
+    """Returns the hash of all terms, those the escrow need not know among them."""
+    return digest("agentrooms/deal/v2", canonical(terms))
+
+
+def deal_digest(terms: Terms) -> bytes:
+    """Returns what an agent's session key signs."""
+    return eip712.digest(terms.domain, bytes.fromhex(deal_hash(terms)))
 
 
 def born(event: DealLocked) -> Deal:
@@ -206,23 +279,30 @@ def evolve(deal: Deal, event: DealEvent) -> Deal:
         case DealLocked():
             return born(event)
         case DealVerifying():
-            return replace(deal, state=DealState.VERIFYING)
+            return replace(deal, state=DealState.VERIFYING, acceptances=event.acceptances, verifying_round=event.round)
         case DealCertified():
             state = DealState.EXECUTING if event.decision is Decision.APPROVE else deal.state
             return replace(deal, state=state, decision=event.decision, certified_round=event.round)
+        case VerifierAccused():
+            return deal
         case EscrowSubmitted():
             return replace(deal, tx_hash=event.tx_hash)
         case DealCompleted():
-            return replace(deal, state=DealState.COMPLETED, receipt=event.receipt, ended_round=event.round)
+            receipt = event.receipt  # perhaps of a transaction that a stranger sent
+            return replace(
+                deal, state=DealState.COMPLETED, tx_hash=receipt.tx_hash, receipt=receipt, ended_round=event.round
+            )
         case DealFailed():
             return replace(deal, state=DealState.FAILED, fail_reason=event.reason, ended_round=event.round)
 
 
-def verify(deal: Deal, round_: int) -> list[DealEvent]:
-    """Notes that the verifiers are asked."""
+def verify(deal: Deal, acceptances: tuple[Acceptance, Acceptance], round_: int) -> list[DealEvent]:
+    """Notes that both agents have signed and the verifiers are asked. Raises LateVerdict for anybody else's word."""
     if deal.state is not DealState.LOCKED:
         return []
-    return [DealVerifying(deal.terms.deal, round_)]
+    if tuple(a.agent for a in acceptances) != (deal.terms.buyer, deal.terms.seller):
+        raise LateVerdict(deal.terms.deal, deal.state)
+    return [DealVerifying(acceptances, deal.terms.deal, round_)]
 
 
 def certify(deal: Deal, decision: Decision, votes: tuple[Vote, ...], round_: int) -> list[DealEvent]:
@@ -243,19 +323,25 @@ def certify(deal: Deal, decision: Decision, votes: tuple[Vote, ...], round_: int
 
 
 def submit(deal: Deal, tx_hash: str, round_: int) -> list[DealEvent]:
-    """Notes the stored escrow transaction before it is sent. Raises LateVerdict without approval."""
+    """Notes a stored escrow transaction before it is sent, also one more for a deal whose last one is stuck.
+
+    Raises LateVerdict without approval.
+    """
     if deal.tx_hash == tx_hash:
         return []
-    if deal.state is not DealState.EXECUTING or deal.tx_hash is not None:
+    if deal.state is not DealState.EXECUTING:
         raise LateVerdict(deal.terms.deal, deal.state)
     return [EscrowSubmitted(deal.terms.deal, round_, tx_hash)]
 
 
 def complete(deal: Deal, receipt: Receipt, round_: int) -> list[DealEvent]:
-    """Ends the deal on a final, successful receipt of its own transaction. Raises LateVerdict otherwise."""
+    """Ends the deal on a final, successful receipt of a transaction that executed it. Raises LateVerdict otherwise.
+
+    Anybody may have sent that transaction: what the escrow swaps is the same.
+    """
     if deal.state is DealState.COMPLETED and deal.receipt == receipt:
         return []
-    if deal.state is not DealState.EXECUTING or deal.tx_hash != receipt.tx_hash or not receipt.succeeded:
+    if deal.state is not DealState.EXECUTING or not receipt.succeeded:
         raise LateVerdict(deal.terms.deal, deal.state)
     return [DealCompleted(deal.terms.deal, receipt, round_)]
 
@@ -263,8 +349,8 @@ def complete(deal: Deal, receipt: Receipt, round_: int) -> list[DealEvent]:
 def fail(deal: Deal, reason: FailReason, detail: str, at_fault: tuple[str, ...], round_: int) -> list[DealEvent]:
     """Ends the deal without a swap.
 
-    A rejection needs a reject certificate, a revert an approved and submitted transaction. Expiry is
-    a fact of the chain (its final time is past the deadline and the deal unused), never of our clock.
+    A rejection needs a reject certificate. Expiry is a fact of the chain (its final time is past the deadline
+    and the deal unused), never of our clock.
     """
     if deal.state is DealState.FAILED and deal.fail_reason is reason:
         return []
@@ -276,6 +362,4 @@ def fail(deal: Deal, reason: FailReason, detail: str, at_fault: tuple[str, ...],
 def _may_fail(deal: Deal, reason: FailReason) -> bool:
     if reason is FailReason.REJECTED:
         return deal.decision is Decision.REJECT
-    if reason is FailReason.REVERTED:
-        return deal.state is DealState.EXECUTING and deal.tx_hash is not None
     return deal.decision is not Decision.REJECT

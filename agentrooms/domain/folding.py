@@ -24,6 +24,7 @@ from agentrooms.domain.deal import (
     DealLocked,
     DealVerifying,
     EscrowSubmitted,
+    VerifierAccused,
 )
 from agentrooms.domain.event import Event
 from agentrooms.domain.record import MESSAGES_A_MINUTE, Record
@@ -283,6 +284,7 @@ _HANDLERS: dict[type[Event], Callable[[Draft, Any], None]] = {
     DealLocked: _locked,
     DealVerifying: _deal_moved,
     DealCertified: _deal_moved,
+    VerifierAccused: _deal_moved,
     EscrowSubmitted: _deal_moved,
     DealCompleted: _deal_moved,
     DealFailed: _deal_moved,

@@ -55,8 +55,3 @@ def verify(public_key: str, data: bytes, signature: str) -> bool:
     except (BadSignatureError, ValueError, TypeError):
         return False
     return True
-
-
-def wallet_address(public_key: str) -> str:
-    """Returns the address of a simulated wallet: 0x and the first 20 bytes of the key's SHA-256."""
-    return "0x" + hashlib.sha256(bytes.fromhex(public_key)).hexdigest()[:40]

@@ -16,6 +16,7 @@ from agentrooms.domain.market import fits, rests
 from agentrooms.domain.money import is_price
 from agentrooms.domain.record import may_speak
 from agentrooms.domain.room import ActPosted, CloseReason, Quote, QuoteExpired, Room, RoomClosed, RoomOpened, RoomStatus
+from agentrooms.domain.site import Site
 from agentrooms.domain.terms import ActKind, AgentStatus, LeaveReason, Mood, Role
 from agentrooms.errors import Rejection
 
@@ -24,10 +25,9 @@ TEXT_CHARACTERS_MAX = 280
 
 
 class Venue(msgspec.Struct, frozen=True):
-    """Where this room's deals settle: chain, escrow, verifier set, and how long a deal may take."""
+    """Where and by which verifier set this room's deals settle, and how long a deal may take."""
 
-    chain_id: int
-    escrow: str
+    site: Site
     set_version: int
     deal_ms: int
 
@@ -103,22 +103,23 @@ def check_unheld(room: Room, agent: str, mandate_hash: str) -> None:
             raise Rejection(f"mandate {mandate_hash} is that of agent {other.id}", hint="sign another mandate")
 
 
-def check_mandated(agent: AgentSpawned | Agent, signed: SignedMandate, collection: str) -> None:
-    """Raises Rejection unless the mandate can stand, is the owner's own and for this role, item or wants, and collection.
+def check_mandated(agent: AgentSpawned | Agent, signed: SignedMandate, collection: str, venue: Venue) -> None:
+    """Raises Rejection unless the mandate can stand, is the owner's own and for this role, item or wants, and market.
 
     All may read why: no value of the mandate is in it.
     """
     mandate = signed.mandate
-    claimed = (agent.role, agent.owner, agent.item, agent.wants, collection)
-    if (mandate.role, mandate.principal, mandate.item, mandate.wants, mandate.collection) != claimed:
+    claimed = (agent.role, agent.owner, agent.item, agent.wants, collection, venue.site.currency)
+    given = (mandate.role, mandate.principal, mandate.item, mandate.wants, mandate.collection, mandate.currency)
+    if given != claimed:
         raise Rejection(
-            "the mandate is not for this agent", hint="role, wallet, item or wants and collection must agree"
+            "the mandate is not for this agent", hint="role, wallet, item or wants, collection and currency must agree"
         )
-    if not is_signed(signed):
-        raise Rejection(f"the mandate is not signed by {agent.owner}", hint="sign it with the wallet it names")
     rule = broken_rule(mandate)
     if rule is not None:
         raise Rejection(f"the mandate cannot stand: {rule}", hint="correct the mandate and sign it again")
+    if not is_signed(signed, venue.site.domain):
+        raise Rejection(f"the mandate is not signed by {agent.owner}", hint="sign it with the wallet it names")
 
 
 def check_act(room: Room, act: Act, mandate: Mandate, round_: int) -> None:
@@ -248,11 +249,12 @@ def terms_of(room: Room, act: Act, venue: Venue, round_: int) -> Terms:
         buyer=buyer.id,
         buyer_mandate=buyer.mandate_hash,
         buyer_wallet=buyer.owner,
-        chain_id=venue.chain_id,
+        chain_id=venue.site.chain_id,
         collection=room.collection,
+        currency=venue.site.currency,
         deadline_ms=room.at_ms(round_) + venue.deal_ms,
         deal=deal_id(room.id, buyer.id, seller.id, round_),
-        escrow=venue.escrow,
+        escrow=venue.site.escrow,
         item=_item(room, agent, quote),
         price_usdc_micros=quote.price_usdc_micros,
         quote=quote.id,

@@ -59,11 +59,9 @@ CATALOGUE: tuple[EventType, ...] = (
     EventType("collection.registered", 1, collection.CollectionRegistered, _IN),
     EventType("deal.certified", 1, deal.DealCertified, _IN),
     EventType("deal.completed", 1, deal.DealCompleted, _IN),
-    EventType(
-        "deal.failed", 1, deal.DealFailed, _OUT, input_reasons=(deal.FailReason.REVERTED, deal.FailReason.EXPIRED)
-    ),
+    EventType("deal.failed", 1, deal.DealFailed, _OUT, input_reasons=(deal.FailReason.EXPIRED,)),
     EventType("deal.locked", 1, deal.DealLocked, _OUT),
-    EventType("deal.verifying", 1, deal.DealVerifying, _OUT),
+    EventType("deal.verifying", 1, deal.DealVerifying, _IN),
     EventType("escrow.submitted", 1, deal.EscrowSubmitted, _IN),
     EventType("ledger.funded", 1, ledger.LedgerFunded, _IN),
     EventType("ledger.minted", 1, ledger.LedgerMinted, _IN),
@@ -76,6 +74,7 @@ CATALOGUE: tuple[EventType, ...] = (
     EventType("swarm.speed_set", 1, swarm.SwarmSpeedSet, _IN),
     EventType("swarm.started", 1, swarm.SwarmStarted, _IN),
     EventType("user.registered", 1, user.UserRegistered, _IN),
+    EventType("verifier.accused", 1, deal.VerifierAccused, _IN),
     EventType("verifiers.registered", 1, verifier_set.VerifierSetRegistered, _IN),
     EventType("wallet.budgeted", 1, user.WalletBudgeted, _IN),
 )

@@ -209,8 +209,8 @@ class LogWriter:
                 if self._log.position != base:
                     raise StoreError("the log has moved while its connection was lost", hint="try again")
                 self._log.append(Rows.joined([append.rows for append in through]))
-        except BaseException:
-            self._forget(base)  # some of this group is in the index
+        except BaseException:  # whatever it was, some of this group may be in the index and not in the log
+            self._forget(base)
             raise
         self._index.forget_oldest()
         self._head = self._log.position

@@ -31,6 +31,11 @@ def swarm_tag(swarm: str) -> str:
     return f"swarm:{swarm}"
 
 
+def accused_tag(verifier: str) -> str:
+    """Returns the tag by which all accusations of a verifier are found."""
+    return f"accused:{verifier}"
+
+
 def cmd_tag(cmd: str) -> str:
     """Returns the tag by which a command's effect is found again."""
     return f"cmd:{cmd}"
@@ -76,6 +81,8 @@ def _platform_tags(event: Event) -> list[str]:
             return [f"collection:{event.collection}"]
         case VerifierSetRegistered():
             return ["verifiers"]
+        case deal.VerifierAccused():
+            return [accused_tag(event.evidence.verifier)]
         case (
             swarms.SwarmStarted()
             | swarms.SwarmPaused()

@@ -10,7 +10,9 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nacl.signing import SigningKey
 
+from agentrooms.actors.plans import verifier_keys
 from agentrooms.consensus.certificate import check_certificate
 from agentrooms.consensus.judgement import REASONS
 from agentrooms.consensus.votes import DOMAIN, cast, is_valid, statement_of
@@ -54,6 +56,9 @@ HARMS: dict[str, Callable[[Vote], Vote]] = {
     "annex reasons": annexed(reasons=("balance_too_low",)),
     "annex signature": annexed(signature="00" * 64),
     "annex of another": lambda v: replace(v, annex=vote(NAMES[6]).annex),
+    "no attestation": changed(attestation=""),
+    "attestation of another": changed(attestation=vote(NAMES[6]).attestation),
+    "attestation in upper case": lambda v: replace(v, attestation=v.attestation.upper()),
 }
 
 
@@ -79,20 +84,22 @@ def test_no_changed_digit_of_a_signature_passes(who: int, digit: int, step: int)
     annex = good.annex.signature[:digit] + f"{(int(good.annex.signature[digit], 16) + step) % 16:x}"
     harmed = replace(good.annex, signature=annex + good.annex.signature[digit + 1 :])
     assert not is_valid(replace(good, annex=harmed), TERMS, SET)
+    attested = good.attestation[:digit] + f"{(int(good.attestation[digit], 16) + step) % 16:x}"
+    assert not is_valid(replace(good, attestation=attested + good.attestation[digit + 1 :]), TERMS, SET)
 
 
 @pytest.mark.parametrize(
     "changes",
     [
         {"chain_id": 1},
-        {"escrow": "0x1"},
+        {"escrow": "0x" + "1" * 40},
         {"set_version": 2},
         {"deal": "deal_other"},
         {"price_usdc_micros": 81_000_000},
         {"deadline_ms": 1},
         {"item": samples.item(2)},
-        {"buyer_wallet": "0x1"},
-        {"seller_mandate": "0"},
+        {"buyer_wallet": "0x" + "1" * 40},
+        {"seller_mandate": "0" * 64},
     ],
     ids=lambda changes: next(iter(changes)),
 )
@@ -147,7 +154,7 @@ def test_nothing_proves_nothing() -> None:
 
 def test_equal_decisions_sign_the_same_statement_whatever_each_saw() -> None:
     """What a verifier saw is beside the statement, so five who looked at different blocks agree."""
-    key = samples.verifier_key(NAMES[0])
+    key = verifier_keys(samples.KEY, NAMES[0])
     votes = [cast(key, NAMES[0], TERMS, (), block=b, at_ms=b) for b in (1, 2)]
     assert votes[0].signature == votes[1].signature
     assert votes[0].annex != votes[1].annex
@@ -177,11 +184,12 @@ def test_a_hostile_members_reasons_make_its_vote_invalid_and_nothing_else(
     decision: Decision, reasons: tuple[str, ...]
 ) -> None:
     """However well signed; it is silence, and no exception."""
-    key, statement = samples.verifier_key(NAMES[0]), statement_of(TERMS, decision)
-    seen = [f"{DOMAIN}/annex", NAMES[0], msgspec.to_builtins(statement), list(reasons), 3, 5]
+    keys, statement = verifier_keys(samples.KEY, NAMES[0]), statement_of(TERMS, decision)
+    key, attestation = SigningKey(keys.statement), vote(NAMES[0]).attestation if decision is Decision.APPROVE else ""
+    seen = [f"{DOMAIN}/annex", NAMES[0], msgspec.to_builtins(statement), attestation, list(reasons), 3, 5]
     line = json.dumps(seen, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     annex = Annex(5, 3, reasons, sign(key, line.encode()))
-    signed = Vote(annex, decision, sign(key, canonical(statement)), NAMES[0])
+    signed = Vote(annex, attestation, decision, sign(key, canonical(statement)), NAMES[0])
     assert not is_valid(signed, TERMS, SET)
 
 

@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentrooms.consensus.judgement import AT_FAULT, Facts, at_fault, judge
+from agentrooms.chain.ledger import LEDGER
+from agentrooms.consensus.judgement import AT_FAULT, REASONS, Case, Facts, at_fault, judge
 from agentrooms.domain.assets import WantKind, Wants
-from agentrooms.domain.deal import Terms
-from agentrooms.domain.mandate import SignedMandate
+from agentrooms.domain.deal import Acceptance, Terms
+from agentrooms.domain.eip712 import EscrowDomain
+from agentrooms.domain.mandate import SignedMandate, sign_mandate
 from tests.domain import samples
-from tests.domain.samples import BUYER, SELLER, START_MS, TERMS, USDC, terms_of
+from tests.domain.samples import BUYER, SELLER, START_MS, TERMS, USDC, acceptances, case_of, terms_of
 
 GOOD = Facts(
     owner=TERMS.seller_wallet,
@@ -33,7 +35,7 @@ replace = msgspec.structs.replace
 
 def test_a_good_deal_has_nothing_against_it() -> None:
     """On every limit it still stands: price, money and deadline are exact."""
-    assert judge(TERMS, BUYER, SELLER, replace(GOOD, at_ms=TERMS.deadline_ms)) == ()
+    assert judge(case_of(), replace(GOOD, at_ms=TERMS.deadline_ms)) == ()
 
 
 @pytest.mark.parametrize(
@@ -49,33 +51,54 @@ def test_a_good_deal_has_nothing_against_it() -> None:
         ({"traits": {**TERMS.item.traits, "grade": "rare"}}, "item_traits_differ"),
         ({"traits": {}}, "item_traits_differ"),
         ({"at_ms": TERMS.deadline_ms + 1}, "deadline_passed"),
+        ({"buyer_cancelled": True}, "buyer_mandate_invalid:cancelled"),
+        ({"seller_cancelled": True}, "seller_mandate_invalid:cancelled"),
+        ({"paused": True}, "paused"),
+        ({"set_version": 2}, "other_set_version"),
     ],
 )
 def test_each_fact_alone_gives_exactly_its_reason(changes: dict[str, Any], reason: str) -> None:
     """One thing wrong, one reason."""
-    assert judge(TERMS, BUYER, SELLER, replace(GOOD, **changes)) == (reason,)
+    assert judge(case_of(), replace(GOOD, **changes)) == (reason,)
+    assert reason in REASONS
 
 
-def case(buyer: SignedMandate = BUYER, seller: SignedMandate = SELLER, **changes: Any) -> tuple[Any, ...]:
+def case(
+    buyer: SignedMandate = BUYER,
+    seller: SignedMandate = SELLER,
+    signing: tuple[str, str] = ("buyer", "seller"),
+    **changes: Any,
+) -> Case:
     """Terms that name these mandates, so that nothing but the mandates' content is wrong."""
-    return terms_of(buyer, seller, **changes), buyer, seller
+    terms = terms_of(buyer, seller, **changes)
+    return Case(terms=terms, buyer=buyer, seller=seller, acceptances=acceptances(terms, *signing))
 
 
 UNSIGNED = replace(BUYER, signature="00" * 64)
 RARE = Wants(WantKind.TRAITS, traits={"grade": "rare"})
 SAME_WALLET = samples.buyer_mandate("seller")
-MANDATE_CASES: list[tuple[str, tuple[Any, ...]]] = [
-    ("buyer_mandate_invalid:missing", (TERMS, None, SELLER)),
-    ("seller_mandate_invalid:missing", (TERMS, BUYER, None)),
-    ("buyer_mandate_invalid:other", (TERMS, samples.buyer_mandate(counter=1), SELLER)),
-    ("seller_mandate_invalid:other", (TERMS, BUYER, samples.seller_mandate(counter=1))),
-    ("buyer_mandate_invalid:collection", case(samples.buyer_mandate(collection="0x1"))),
+ELSEWHERE = "0x" + "1" * 40
+FOR_ANOTHER_ESCROW = sign_mandate(BUYER.mandate, EscrowDomain(LEDGER.chain_id, ELSEWHERE), samples.wallet_key("buyer"))
+MANDATE_CASES: list[tuple[str, Case]] = [
+    ("buyer_mandate_invalid:missing", case_of(buyer=None)),
+    ("seller_mandate_invalid:missing", case_of(seller=None)),
+    ("buyer_mandate_invalid:other", case_of(buyer=samples.buyer_mandate(counter=1))),
+    ("seller_mandate_invalid:other", case_of(seller=samples.seller_mandate(counter=1))),
+    ("seller_mandate_invalid:other", case_of(seller=replace(SELLER, mandate=replace(SELLER.mandate, salt="")))),
+    ("buyer_mandate_invalid:collection", case(samples.buyer_mandate(collection=ELSEWHERE))),
     (
         "seller_mandate_invalid:collection",
-        case(seller=samples.seller_mandate(collection="0x1"), collection=samples.COLLECTION),
+        case(seller=samples.seller_mandate(collection=ELSEWHERE), collection=samples.COLLECTION),
     ),
-    ("buyer_mandate_invalid:signature", (TERMS, UNSIGNED, SELLER)),
-    ("seller_mandate_invalid:signature", (TERMS, BUYER, replace(SELLER, public_key=BUYER.public_key))),
+    ("buyer_mandate_invalid:currency", case(samples.buyer_mandate(currency=ELSEWHERE))),
+    (
+        "seller_mandate_invalid:currency",
+        case(seller=samples.seller_mandate(currency=ELSEWHERE), currency=LEDGER.currency),
+    ),
+    ("buyer_mandate_invalid:signature", case_of(buyer=UNSIGNED)),
+    ("buyer_mandate_invalid:signature", case_of(buyer=FOR_ANOTHER_ESCROW)),
+    ("seller_mandate_invalid:signature", case_of(seller=replace(SELLER, signature=BUYER.signature))),
+    ("buyer_mandate_invalid:mandate_not_started", case(samples.buyer_mandate(not_before_ms=START_MS + 1))),
     ("buyer_mandate_invalid:mandate_expired", case(samples.buyer_mandate(expires_at_ms=START_MS))),
     ("buyer_mandate_invalid:item_not_wanted", case(samples.buyer_mandate(wants=RARE))),
     ("buyer_mandate_invalid:price_above_limit", case(samples.buyer_mandate(reservation_usdc_micros=79 * USDC))),
@@ -88,30 +111,65 @@ MANDATE_CASES: list[tuple[str, tuple[Any, ...]]] = [
 ]
 
 
-@pytest.mark.parametrize(("reason", "parts"), MANDATE_CASES, ids=[reason for reason, _parts in MANDATE_CASES])
-def test_each_fault_of_a_mandate_alone_gives_exactly_its_reason(reason: str, parts: tuple[Any, ...]) -> None:
+@pytest.mark.parametrize(("reason", "what"), MANDATE_CASES, ids=[reason for reason, _case in MANDATE_CASES])
+def test_each_fault_of_a_mandate_alone_gives_exactly_its_reason(reason: str, what: Case) -> None:
     """Missing, another's, unsigned, or broken by the deal."""
-    terms, buyer, seller = parts
-    assert judge(terms, buyer, seller, GOOD) == (reason,)
+    assert judge(what, GOOD) == (reason,)
+    assert reason in REASONS
+
+
+BUYERS_WORD, SELLERS_WORD = acceptances()
+FORGED_WORD = replace(BUYERS_WORD, session=SELLERS_WORD.session)
+WORD_CASES: list[tuple[tuple[str, ...], tuple[Acceptance, ...]]] = [
+    ((), (BUYERS_WORD, SELLERS_WORD)),
+    ((), (SELLERS_WORD, BUYERS_WORD)),
+    (("buyer_acceptance_invalid",), (SELLERS_WORD,)),
+    (("seller_acceptance_invalid",), (BUYERS_WORD,)),
+    (("buyer_acceptance_invalid", "seller_acceptance_invalid"), ()),
+    (("buyer_acceptance_invalid",), (FORGED_WORD, SELLERS_WORD)),
+    (("buyer_acceptance_invalid",), (replace(BUYERS_WORD, identity=""), SELLERS_WORD)),
+    (("buyer_acceptance_invalid",), (replace(SELLERS_WORD, agent=TERMS.buyer), SELLERS_WORD)),
+    (("buyer_acceptance_invalid",), (BUYERS_WORD, FORGED_WORD, SELLERS_WORD)),
+    (("buyer_acceptance_invalid",), (BUYERS_WORD, BUYERS_WORD, SELLERS_WORD)),
+    (("seller_acceptance_invalid",), (BUYERS_WORD, acceptances(terms_of(price=81 * USDC))[1])),
+]
+
+
+@pytest.mark.parametrize(("reasons", "words"), WORD_CASES)
+def test_each_agent_has_given_its_word_once(reasons: tuple[str, ...], words: tuple[Acceptance, ...]) -> None:
+    """Of both keys, for these terms; a second word beside the good one is none."""
+    assert judge(replace(case_of(), acceptances=words), GOOD) == reasons
+
+
+def test_a_contracts_wallet_signs_by_saying_so_on_chain() -> None:
+    """For its own mandate only; what else is wrong with it stays wrong."""
+    unsigned = replace(SELLER, signature="")
+    both = replace(case_of(), buyer=UNSIGNED, seller=unsigned)
+    wrong = ("buyer_mandate_invalid:signature", "seller_mandate_invalid:signature")
+    said = [
+        judge(both, replace(GOOD, buyer_contract_signed=buyer, seller_contract_signed=seller))
+        for buyer, seller in ((False, False), (True, False), (False, True), (True, True))
+    ]
+    assert said == [wrong, wrong[1:], wrong[:1], ()]
+    late = replace(GOOD, buyer_contract_signed=True, at_ms=samples.EXPIRES_MS)
+    assert "buyer_mandate_invalid:mandate_expired" in judge(both, late)
 
 
 def test_mandates_of_swapped_roles_are_others() -> None:
     """A seller's mandate does not buy."""
     swapped = terms_of(BUYER, SELLER, buyer_mandate=TERMS.seller_mandate, buyer_wallet=TERMS.seller_wallet)
-    assert "buyer_mandate_invalid:other" in judge(swapped, SELLER, SELLER, GOOD)
+    assert "buyer_mandate_invalid:other" in judge(case_of(swapped, SELLER), GOOD)
 
 
 def test_nobody_trades_with_itself() -> None:
     """One wallet on both sides."""
-    assert judge(terms_of(SAME_WALLET), SAME_WALLET, SELLER, GOOD) == ("self_trade",)
+    assert judge(case(SAME_WALLET, signing=("seller", "seller")), GOOD) == ("self_trade",)
 
 
 def test_a_price_off_the_ticks_breaks_both_mandates() -> None:
     """Each party's own limit says so."""
     assert judge(
-        terms_of(price=80 * USDC + 1),
-        BUYER,
-        SELLER,
+        case(price=80 * USDC + 1),
         replace(GOOD, balance_usdc_micros=10**9, allowance_usdc_micros=10**9),
     ) == (
         "buyer_mandate_invalid:price_not_a_tick",
@@ -132,6 +190,10 @@ def test_a_price_off_the_ticks_breaks_both_mandates() -> None:
         seller_mandate_spent=st.booleans(),
         block=st.just(1),
         at_ms=st.sampled_from([START_MS, TERMS.deadline_ms, TERMS.deadline_ms + 1]),
+        buyer_cancelled=st.booleans(),
+        seller_cancelled=st.booleans(),
+        paused=st.booleans(),
+        set_version=st.sampled_from([1, 2]),
     )
 )
 def test_reasons_add_up_and_are_sorted(facts: Facts) -> None:
@@ -146,8 +208,12 @@ def test_reasons_add_up_and_are_sorted(facts: Facts) -> None:
         *(["seller_mandate_spent"] if facts.seller_mandate_spent and not facts.deal_used else []),
         *(["item_traits_differ"] if not facts.traits else []),
         *(["deadline_passed"] if facts.at_ms > TERMS.deadline_ms else []),
+        *(["buyer_mandate_invalid:cancelled"] if facts.buyer_cancelled else []),
+        *(["seller_mandate_invalid:cancelled"] if facts.seller_cancelled else []),
+        *(["paused"] if facts.paused else []),
+        *(["other_set_version"] if facts.set_version != 1 else []),
     ]
-    assert judge(TERMS, BUYER, SELLER, facts) == tuple(sorted(expected))
+    assert judge(case_of(), facts) == tuple(sorted(expected))
 
 
 @pytest.mark.parametrize(
@@ -162,6 +228,12 @@ def test_reasons_add_up_and_are_sorted(facts: Facts) -> None:
         ("buyer_mandate_spent", ("agent_b",)),
         ("seller_mandate_spent", ("agent_s",)),
         ("item_traits_differ", ("agent_s",)),
+        ("buyer_mandate_invalid:cancelled", ("agent_b",)),
+        ("seller_mandate_invalid:cancelled", ("agent_s",)),
+        ("buyer_acceptance_invalid", ("agent_b",)),
+        ("seller_acceptance_invalid", ("agent_s",)),
+        ("paused", ()),
+        ("other_set_version", ()),
         ("deadline_passed", ()),
         ("deal_already_used", ()),
         ("self_trade", ()),
@@ -180,6 +252,7 @@ def test_every_reason_of_the_table_can_be_found() -> None:
     """No fault is assigned for a reason that no judge gives."""
     facts = {"seller_does_not_own_item", "item_not_approved", "balance_too_low", "allowance_too_low"}
     facts |= {"buyer_mandate_spent", "seller_mandate_spent", "item_traits_differ"}
-    mandates = {reason.split(":")[0] for reason, _parts in MANDATE_CASES}
-    assert set(AT_FAULT) == facts | mandates
+    mandates = {reason.split(":")[0] for reason, _case in MANDATE_CASES}
+    words = {reason for reasons, _words in WORD_CASES for reason in reasons}
+    assert set(AT_FAULT) == facts | mandates | words
     assert isinstance(TERMS, Terms)

@@ -6,14 +6,20 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentrooms.actors.plans import verifier_keys
 from agentrooms.consensus.certificate import check_certificate
-from agentrooms.consensus.protocol import ASK_TIMEOUT_MS, ASKS_MAX, Equivocation, Tally, ask, receive
-from agentrooms.consensus.votes import is_valid
-from agentrooms.domain.deal import Decision, Vote
+from agentrooms.consensus.evidence import EQUIVOCATION, is_proof
+from agentrooms.consensus.protocol import ASK_TIMEOUT_MS, ASKS_MAX, Tally, ask, receive
+from agentrooms.consensus.votes import is_valid, signed_vote, statement_of
+from agentrooms.domain.deal import Decision, Misbehaviour, Vote
 from tests.domain import samples
 from tests.domain.samples import NAMES, SET, TERMS, vote
 
 FORGED = msgspec.structs.replace(vote(NAMES[0]), signature="00" * 64)
+NONSENSE = [  # signed by a member itself, and yet no vote
+    signed_vote(verifier_keys(samples.KEY, NAMES[5]), NAMES[5], statement_of(TERMS, Decision.REJECT), "", (), 3, 5),
+    signed_vote(verifier_keys(samples.KEY, NAMES[1]), NAMES[1], statement_of(TERMS, Decision.APPROVE), "", (), 3, 5),
+]
 STRANGER = msgspec.structs.replace(vote(NAMES[0]), verifier="verifier_8")
 
 
@@ -39,7 +45,7 @@ def test_one_ask_and_two_to_the_silent_within_five_seconds() -> None:
 
 VOTES = st.one_of(
     st.tuples(st.sampled_from(NAMES), st.sampled_from([(), ("self_trade",)])).map(lambda p: vote(p[0], TERMS, p[1])),
-    st.sampled_from([FORGED, STRANGER, vote(NAMES[2], samples.terms_of(price=61_000_000))]),
+    st.sampled_from([FORGED, STRANGER, *NONSENSE, vote(NAMES[2], samples.terms_of(price=61_000_000))]),
 )
 
 
@@ -52,13 +58,12 @@ def test_whatever_arrives_the_first_valid_vote_of_each_member_counts(arriving: l
     assert tally.votes == first
     said = {name: {v.decision for v in valid if v.verifier == name} for name in first}
     liars = {name for name, decisions in said.items() if len(decisions) > 1}
-    assert {e.first.verifier for e in tally.evidence} == liars
-    assert all(
-        e.first.verifier == e.second.verifier and e.first.decision is not e.second.decision for e in tally.evidence
-    )
-    assert len(set(map(repr, tally.evidence))) == len(tally.evidence)
+    assert {e.verifier for e in tally.evidence if e.kind == EQUIVOCATION} == liars
+    silly = {v.verifier for v in arriving if v in NONSENSE}
+    assert {e.verifier for e in tally.evidence if e.kind != EQUIVOCATION} == silly
+    assert all(is_proof(evidence, TERMS, SET) for evidence in tally.evidence)
+    assert len({(e.verifier, e.kind) for e in tally.evidence}) == len(tally.evidence)
     assert tally.silent == [name for name in NAMES if name not in first]
-    assert all(is_valid(v, TERMS, SET) for e in tally.evidence for v in (e.first, e.second))
 
 
 @given(st.lists(VOTES, max_size=20))
@@ -88,4 +93,5 @@ def test_an_equivocator_is_proved_by_its_own_two_signatures() -> None:
     """The first vote counts on; the pair is the proof, kept once."""
     yes, no = vote(NAMES[0]), vote(NAMES[0], TERMS, ("self_trade",))
     tally = tally_of(yes, no, no, yes)
-    assert (tally.evidence, tally.votes) == ((Equivocation(yes, no),), {NAMES[0]: yes})
+    proof = Misbehaviour(kind=EQUIVOCATION, verifier=NAMES[0], votes=(yes, no))
+    assert (tally.evidence, tally.votes) == ((proof,), {NAMES[0]: yes})

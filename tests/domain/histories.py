@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import msgspec
 from hypothesis import strategies as st
 
+from agentrooms.chain.ledger import LEDGER
 from agentrooms.domain import agent as agents
 from agentrooms.domain import deal as deals
 from agentrooms.domain import locks, posting
 from agentrooms.domain.act import Act, Reason
 from agentrooms.domain.assets import WantKind, Wants
-from agentrooms.domain.deal import DealCompleted, DealFailed, DealState, Decision, FailReason, Receipt
+from agentrooms.domain.deal import Acceptance, DealCompleted, DealFailed, DealState, Decision, FailReason, Receipt
 from agentrooms.domain.event import Event
 from agentrooms.domain.folding import evolve, fold
 from agentrooms.domain.mandate import SignedMandate, mandate_hash
@@ -25,7 +26,7 @@ from agentrooms.domain.user import WalletBudgeted
 from agentrooms.errors import Rejection
 from tests.domain import samples
 
-VENUE = Venue(samples.SET.chain_id, samples.SET.escrow, 1, 50_000)
+VENUE = Venue(LEDGER, 1, 50_000)
 RECEIPT = Receipt(1, "h", 1, "", succeeded=True, tx_hash="0xt")
 TICK = 10_000
 GRADES = ("common", "common", "rare")
@@ -171,7 +172,7 @@ def _deal(draw: st.DrawFn, room: Room, round_: int) -> tuple[str, Decide]:
     decision = draw(st.sampled_from(Decision))
     reason = draw(st.sampled_from(FailReason))
     decides: dict[str, Decide] = {
-        "verify": lambda room: deals.verify(room.deals[name], round_),
+        "verify": lambda room: deals.verify(room.deals[name], _words(room, name), round_),
         "certify": lambda room: deals.certify(room.deals[name], decision, (), round_),
         "submit": lambda room: deals.submit(room.deals[name], RECEIPT.tx_hash, round_),
         "complete": lambda room: deals.complete(room.deals[name], RECEIPT, round_),
@@ -187,6 +188,12 @@ def _deal(draw: st.DrawFn, room: Room, round_: int) -> tuple[str, Decide]:
         likely, reason = "fail", draw(st.sampled_from([FailReason.REJECTED, FailReason.REJECTED, reason]))
     what = draw(st.sampled_from([*sorted(decides), *[likely] * len(decides)]))
     return f"{what} {name}", decides[what]
+
+
+def _words(room: Room, deal: str) -> tuple[Acceptance, Acceptance]:
+    """Both agents' words, by the names of the agents alone: a room does not judge signatures."""
+    terms = room.deals[deal].terms
+    return Acceptance(terms.buyer, "", ""), Acceptance(terms.seller, "", "")
 
 
 @st.composite

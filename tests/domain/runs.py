@@ -64,4 +64,5 @@ RUNS = {
     "competition": (settings("high_competition", 2), 0),
     "underfunded": (settings("balanced_market", 3, underfunded=1000), 0),
     "no_quorum": (settings("balanced_market", 7), 3),
+    "hasty": (msgspec.structs.replace(settings("balanced_market", 7), deal_ms=2_000), 0),  # transactions come too late
 }

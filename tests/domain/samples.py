@@ -5,21 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from nacl.signing import SigningKey
 
-from agentrooms.chain.ledger import LEDGER_CHAIN_ID, LEDGER_ESCROW, LedgerChain
+from agentrooms.actors.plans import verifier_keys
+from agentrooms.chain.ledger import LEDGER, LedgerChain
+from agentrooms.consensus.judgement import Case
 from agentrooms.consensus.votes import cast
+from agentrooms.domain.acceptance import AgentKeys, accept
 from agentrooms.domain.agent import AgentSpawned
 from agentrooms.domain.assets import Item, Wants
 from agentrooms.domain.collection import Collection
-from agentrooms.domain.deal import Terms, Vote, deal_id
+from agentrooms.domain.deal import Acceptance, Terms, Vote, deal_id
 from agentrooms.domain.ids import seed_bytes
-from agentrooms.domain.keys import derive_key, public_hex, sign, wallet_address
+from agentrooms.domain.keys import derive_key
 from agentrooms.domain.ledger import LedgerFunded, LedgerMinted
-from agentrooms.domain.mandate import Mandate, SignedMandate, mandate_bytes, mandate_hash
+from agentrooms.domain.mandate import Mandate, SignedMandate, mandate_hash, sign_mandate
 from agentrooms.domain.room import RoomOpened
+from agentrooms.domain.secp256k1 import address_of, derive_secret
 from agentrooms.domain.terms import Role, StrategyName, Style
-from agentrooms.domain.verifier_set import VERIFIERS, Verifier, VerifierSet
+from agentrooms.domain.verifier_set import VERIFIERS, VerifierSet
 
 KEY = seed_bytes("tests")
 COLLECTION = "0x" + "c" * 40
@@ -30,14 +33,19 @@ EXPIRES_MS = START_MS + 1_000 * ROUND_MS
 USDC = 1_000_000
 
 
-def wallet_key(name: str) -> SigningKey:
+def wallet_key(name: str) -> bytes:
     """The key of a named wallet."""
-    return derive_key(KEY, "wallet", name)
+    return derive_secret(KEY, "wallet", name)
+
+
+def agent_keys(name: str) -> AgentKeys:
+    """The keys of the agent of a named wallet."""
+    return AgentKeys(derive_secret(KEY, "session", name), bytes(derive_key(KEY, "identity", name)))
 
 
 def wallet(name: str) -> str:
     """The address of a named wallet."""
-    return wallet_address(public_hex(wallet_key(name)))
+    return address_of(wallet_key(name))
 
 
 def item(number: int, grade: str = "common") -> Item:
@@ -67,7 +75,7 @@ def opened(room: str = ROOM, collection: str = COLLECTION) -> RoomOpened:
 
 def signed(mandate: Mandate, name: str) -> SignedMandate:
     """The mandate with the named wallet's signature."""
-    return SignedMandate(mandate, public_hex(wallet_key(name)), sign(wallet_key(name), mandate_bytes(mandate)))
+    return sign_mandate(mandate, LEDGER.domain, wallet_key(name))
 
 
 def buyer_mandate(name: str = "buyer", **changes: Any) -> SignedMandate:
@@ -76,11 +84,13 @@ def buyer_mandate(name: str = "buyer", **changes: Any) -> SignedMandate:
         role=Role.BUYER,
         principal=wallet(name),
         collection=COLLECTION,
+        currency=LEDGER.currency,
         wants=Wants(),
         reservation_usdc_micros=100 * USDC,
         start_usdc_micros=50 * USDC,
         expires_at_ms=EXPIRES_MS,
-        session_key="5" * 64,
+        session_key=agent_keys(name).session_address,
+        identity=agent_keys(name).identity_key,
         salt="a" * 64,
     )
     return signed(msgspec.structs.replace(mandate, **changes), name)
@@ -92,12 +102,14 @@ def seller_mandate(name: str = "seller", **changes: Any) -> SignedMandate:
         role=Role.SELLER,
         principal=wallet(name),
         collection=COLLECTION,
+        currency=LEDGER.currency,
         item=ITEM,
         reservation_usdc_micros=60 * USDC,
         start_usdc_micros=120 * USDC,
         maximum_usdc_micros=200 * USDC,
         expires_at_ms=EXPIRES_MS,
-        session_key="5" * 64,
+        session_key=agent_keys(name).session_address,
+        identity=agent_keys(name).identity_key,
         salt="b" * 64,
     )
     return signed(msgspec.structs.replace(mandate, **changes), name)
@@ -141,11 +153,12 @@ def terms_of(
         buyer=agents[0],
         buyer_mandate=mandate_hash(buyer.mandate),
         buyer_wallet=buyer.mandate.principal,
-        chain_id=LEDGER_CHAIN_ID,
+        chain_id=LEDGER.chain_id,
         collection=seller.mandate.collection,
+        currency=seller.mandate.currency,
         deadline_ms=START_MS + 100 * ROUND_MS,
         deal=deal_id(room, *agents, round_),
-        escrow=LEDGER_ESCROW,
+        escrow=LEDGER.escrow,
         item=seller.mandate.item,
         price_usdc_micros=price,
         quote="quote_s_4",
@@ -162,18 +175,23 @@ TERMS = terms_of()
 NAMES = tuple(f"verifier_{n}" for n in range(1, VERIFIERS + 1))
 
 
-def verifier_key(name: str) -> SigningKey:
-    """The key of a verifier."""
-    return derive_key(KEY, "verifier", name)
+def acceptances(terms: Terms = TERMS, buyer: str = "buyer", seller: str = "seller") -> tuple[Acceptance, Acceptance]:
+    """Both agents' words for a deal; the names are those of their principals' wallets."""
+    return accept(terms.buyer, terms, agent_keys(buyer)), accept(terms.seller, terms, agent_keys(seller))
 
 
-MEMBERS = tuple(Verifier(name, public_hex(verifier_key(name))) for name in NAMES)
-SET = VerifierSet(1, LEDGER_CHAIN_ID, LEDGER_ESCROW, MEMBERS)
+def case_of(terms: Terms = TERMS, buyer: SignedMandate | None = BUYER, seller: SignedMandate | None = SELLER) -> Case:
+    """All that is judged of a deal between the sample wallets."""
+    return Case(terms=terms, buyer=buyer, seller=seller, acceptances=acceptances(terms))
+
+
+MEMBERS = tuple(verifier_keys(KEY, name).member(name) for name in NAMES)
+SET = VerifierSet(1, LEDGER.chain_id, LEDGER.escrow, MEMBERS)
 
 
 def vote(name: str, terms: Terms = TERMS, reasons: tuple[str, ...] = ()) -> Vote:
     """A verifier's vote: an approval without reasons."""
-    return cast(verifier_key(name), name, terms, reasons, block=3, at_ms=START_MS)
+    return cast(verifier_keys(KEY, name), name, terms, reasons, block=3, at_ms=START_MS)
 
 
 def votes(approvals: int, rejections: int = 0, terms: Terms = TERMS) -> tuple[Vote, ...]:
@@ -183,9 +201,8 @@ def votes(approvals: int, rejections: int = 0, terms: Terms = TERMS) -> tuple[Vo
     return (*approving, *rejecting)
 
 
-def ledger() -> LedgerChain:
-    """A ledger on which the sample deal can settle."""
-    chain = LedgerChain()
+def furnish(chain: LedgerChain) -> LedgerChain:
+    """Gives a ledger what the sample deal needs to settle."""
     chain.fund(LedgerFunded(1_000 * USDC, 1_000 * USDC, wallet("buyer")))
     chain.mint(
         LedgerMinted(
@@ -194,3 +211,8 @@ def ledger() -> LedgerChain:
     )
     chain.register(SET)
     return chain
+
+
+def ledger() -> LedgerChain:
+    """A ledger on which the sample deal can settle."""
+    return furnish(LedgerChain())

@@ -12,11 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentrooms.chain.ledger import LEDGER
 from agentrooms.domain import money
-from agentrooms.domain.assets import Item, WantKind, Wants
+from agentrooms.domain.assets import Item, WantKind, Wants, is_token_id, token_number
 from agentrooms.domain.canonical import canonical, digest, is_normal, normalise
+from agentrooms.domain.eip712 import WORD_MAX, EscrowDomain
 from agentrooms.domain.ids import derive_id, draw, draw_below, picker, seed_bytes
-from agentrooms.domain.keys import derive_key, public_hex, sign, verify, wallet_address
+from agentrooms.domain.keys import derive_key, public_hex, sign, verify
 from agentrooms.domain.mandate import (
     SALT_HEX_DIGITS,
     WANTED_ITEMS_MAX,
@@ -248,20 +250,14 @@ def test_hashes_of_two_purposes_never_meet() -> None:
 @given(st.binary(max_size=20), st.binary(max_size=20))
 def test_a_signature_holds_for_its_bytes_and_key_only(data: bytes, other: bytes) -> None:
     """Other bytes, another key, no hex and a cut signature are all simply no signature."""
-    key, signature = samples.wallet_key("a"), sign(samples.wallet_key("a"), data)
-    public = public_hex(key)
+    key = derive_key(KEY, "identity", "a")
+    signature, public = sign(key, data), public_hex(key)
     assert verify(public, data, signature)
     assert sign(key, data) == signature
     assert verify(public, other, signature) == (other == data)
-    assert not verify(public_hex(samples.wallet_key("b")), data, signature)
+    assert not verify(public_hex(derive_key(KEY, "identity", "b")), data, signature)
     assert not any(verify(public, data, bad) for bad in ("", "zz", signature[:-2], signature + "00"))
     assert not any(verify(bad, data, signature) for bad in ("", "zz", public[:-2]))
-
-
-def test_a_wallet_address_is_the_start_of_its_keys_hash() -> None:
-    """As documented, so that others can compute it."""
-    key = public_hex(samples.wallet_key("a"))
-    assert wallet_address(key) == "0x" + hashlib.sha256(bytes.fromhex(key)).hexdigest()[:40]
 
 
 # --- Items and wants ------------------------------------------------------------------------------------
@@ -286,10 +282,28 @@ def test_wants_cover_what_they_say() -> None:
     assert (rare.grade("grade"), rare.grade("none")) == ("rare", "")
 
 
+TOKENS = st.one_of(
+    st.integers(0, WORD_MAX).map(str), st.text(max_size=4), st.from_regex(r"[ +-]?0?[0-9]{1,79}\n?", fullmatch=True)
+)
+
+
+@given(TOKENS)
+def test_a_token_id_is_the_one_decimal_spelling_of_its_number(text: str) -> None:
+    """No sign, blank, leading zero or other script, and nothing that a word of the chain cannot hold."""
+    numeric = text.isascii() and text.isdigit() and int(text) <= WORD_MAX and str(int(text)) == text
+    assert is_token_id(text) == numeric
+    if numeric:
+        assert token_number(text) == int(text)
+    else:
+        with pytest.raises(InvalidInput, match="not a token id"):
+            token_number(text)
+
+
 # --- Mandates -------------------------------------------------------------------------------------------
 
 RARE_ONLY = samples.buyer_mandate(wants=Wants(WantKind.TRAITS, traits={"grade": "rare"}))
 NO_MAXIMUM = samples.seller_mandate(maximum_usdc_micros=None)
+LATER = samples.buyer_mandate(not_before_ms=START_MS + 5)
 BEFORE = EXPIRES_MS - 1
 BREACHES: list[tuple[Any, Item, int, int, str | None]] = [
     (BUYER, ITEM, 100 * USDC, BEFORE, None),
@@ -306,6 +320,8 @@ BREACHES: list[tuple[Any, Item, int, int, str | None]] = [
     (NO_MAXIMUM, ITEM, 10**14, BEFORE, None),
     (SELLER, item(2), 90 * USDC, BEFORE, "item_not_mandated"),
     (SELLER, ITEM, 90 * USDC, EXPIRES_MS, "mandate_expired"),
+    (LATER, ITEM, 90 * USDC, START_MS + 5, None),
+    (LATER, ITEM, 90 * USDC, START_MS + 4, "mandate_not_started"),
 ]
 
 
@@ -349,6 +365,17 @@ def test_a_price_within_both_mandates_breaks_neither(price: int, at_ms: int) -> 
         (BUYER, {"principal": "0x\n"}),
         (BUYER, {"collection": "0x\u200b"}),
         (BUYER, {"session_key": "e\u0301"}),
+        (BUYER, {"session_key": "5" * 64}),
+        (BUYER, {"currency": ""}),
+        (BUYER, {"collection": "0x" + "C" * 40}),
+        (BUYER, {"identity": "0x" + "5" * 62}),
+        (BUYER, {"identity": "5" * 63}),
+        (BUYER, {"not_before_ms": -1}),
+        (BUYER, {"expires_at_ms": 2**256}),
+        (BUYER, {"counter": -1}),
+        (BUYER, {"wants": Wants(WantKind.ITEMS, ("01",))}),
+        (SELLER, {"item": Item("Punk", "Punk", {})}),
+        (SELLER, {"item": Item(str(2**256), "Punk", {})}),
         (SELLER, {"item": Item("1", "Punk\u2066", {})}),
         (SELLER, {"item": Item("1", "Punk", {" grade": "rare"})}),
         (SELLER, {"reservation_usdc_micros": 60 * USDC + 1}),
@@ -369,7 +396,7 @@ def test_a_mandate_that_contradicts_itself_is_refused(signed: Any, changes: dict
     rule = broken_rule(broken)
     assert rule is not None
     bounds = {str(SALT_HEX_DIGITS), str(WANTED_ITEMS_MAX), str(WANTED_TRAITS_MAX)}
-    assert set(re.findall(r"\d+", rule)) <= bounds
+    assert set(re.findall(r"\b\d+", rule.replace("2**256", ""))) <= bounds
 
 
 def test_a_principal_is_told_its_own_prices() -> None:
@@ -386,9 +413,12 @@ def test_a_mandate_hash_is_salted_and_covers_every_field() -> None:
         {"start_usdc_micros": 49 * USDC},
         {"expires_at_ms": 1},
         {"counter": 1},
-        {"principal": "0x"},
-        {"session_key": "6" * 64},
-        {"collection": "0x"},
+        {"not_before_ms": 1},
+        {"principal": "0x" + "6" * 40},
+        {"session_key": "0x" + "6" * 40},
+        {"identity": "6" * 64},
+        {"collection": "0x" + "6" * 40},
+        {"currency": "0x" + "6" * 40},
         {"fills": 2},
         {"wants": Wants(WantKind.ITEMS, ("1",))},
         {"item": ITEM},
@@ -401,17 +431,22 @@ def test_a_mandate_hash_is_salted_and_covers_every_field() -> None:
 
 
 def test_only_its_principal_can_sign_a_mandate() -> None:
-    """Another wallet's good signature, and the principal's over other limits, do not count."""
-    assert is_signed(BUYER)
-    forged = samples.signed(BUYER.mandate, "seller")
+    """Another wallet's good signature, the principal's over other limits or for another escrow, do not count."""
+    domain = LEDGER.domain
+    assert is_signed(BUYER, domain)
     raised = msgspec.structs.replace(BUYER.mandate, reservation_usdc_micros=101 * USDC)
     others = [
-        forged,
-        msgspec.structs.replace(forged, public_key=BUYER.public_key),
+        samples.signed(BUYER.mandate, "seller"),
         msgspec.structs.replace(BUYER, mandate=raised),
         msgspec.structs.replace(BUYER, signature=BUYER.signature[::-1]),
+        msgspec.structs.replace(BUYER, signature=""),
     ]
-    assert [is_signed(other) for other in others] == [False] * len(others)
+    assert [is_signed(other, domain) for other in others] == [False] * len(others)
+    elsewhere = [
+        EscrowDomain(domain.chain_id + 1, domain.address),
+        EscrowDomain(domain.chain_id, "0x" + "e" * 40),
+    ]
+    assert [is_signed(BUYER, other) for other in elsewhere] == [False, False]
 
 
 # --- Records --------------------------------------------------------------------------------------------

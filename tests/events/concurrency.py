@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from agentrooms.domain import deal as deals
 from agentrooms.domain import locks, posting, user
 from agentrooms.domain.deal import (
+    Acceptance,
     Deal,
     DealCertified,
     DealCompleted,
@@ -262,9 +263,10 @@ def _end(deal: Deal, *, completes: bool) -> list[Event]:
     name = deal.terms.deal
     if not completes:
         return list(deals.fail(deal, FailReason.EXPIRED, "", (), 9))
+    words = Acceptance(deal.terms.buyer, "", ""), Acceptance(deal.terms.seller, "", "")
     events: list[Event] = []
     decides: list[Callable[[Deal], list[DealEvent]]] = [
-        lambda d: deals.verify(d, 9),
+        lambda d: deals.verify(d, words, 9),
         lambda d: deals.certify(d, Decision.APPROVE, (), 9),
         lambda d: deals.submit(d, RECEIPT.tx_hash, 9),
         lambda d: deals.complete(d, RECEIPT, 9),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,9 @@ from hypothesis import strategies as st
 
 from agentrooms.domain.canonical import canonical
 from agentrooms.domain.mandate import mandate_hash
+from agentrooms.events.file_vault import FileVault
 from agentrooms.events.postgres_vault import PostgresVault
+from agentrooms.events.store import StoreError
 from agentrooms.events.vault import MemoryVault, NotInVault, Vault, get_mandate, put_mandate
 from tests.domain.samples import BUYER, SELLER
 from tests.events.stores import SCHEMAS
@@ -31,9 +34,16 @@ VAULTS: dict[str, Callable[[], Vault]] = {
 }
 
 
-@pytest.fixture(params=VAULTS)
-def vault(request: pytest.FixtureRequest) -> Vault:
-    return VAULTS[request.param]()
+@pytest.fixture
+def in_file(tmp_path: Path) -> Iterator[FileVault]:
+    vault = FileVault(tmp_path / "vault.sqlite")
+    yield vault
+    vault.close()
+
+
+@pytest.fixture(params=[*VAULTS, "a file"])
+def vault(request: pytest.FixtureRequest, in_file: FileVault) -> Vault:
+    return in_file if request.param == "a file" else VAULTS[request.param]()
 
 
 def test_a_secret_is_kept_once_and_never_changes(vault: Vault) -> None:
@@ -85,9 +95,10 @@ def test_bytes_that_are_no_export_are_refused(data: bytes) -> None:
         MemoryVault.load(data)
 
 
-def test_many_are_put_together_or_not_at_all() -> None:
+@pytest.mark.parametrize("kind", ["Postgres", "a file"])
+def test_many_are_put_together_or_not_at_all(kind: str, in_file: FileVault) -> None:
     """One that differs undoes the others; what is there already is no harm."""
-    vault = in_postgres()
+    vault = in_file if kind == "a file" else in_postgres()
     vault.put("b", b"2")
     with pytest.raises(NotInVault, match="other bytes for b"):
         vault.put_many({"a": b"1", "b": b"-", "c": b"3"})
@@ -103,3 +114,28 @@ def test_a_key_that_postgres_cannot_hold_is_refused(key: str) -> None:
     for use in (lambda: vault.put(key, b""), lambda: vault.get(key)):
         with pytest.raises(NotInVault):
             use()
+
+
+def test_a_file_is_the_same_vault_in_the_next_process(tmp_path: Path) -> None:
+    """And in another one that has it open; its exports are those of any vault."""
+    path, other = tmp_path / "vault.sqlite", MemoryVault()
+    first = FileVault(path)
+    for key, secret in (("b", b"\xff\0"), ("a", b""), ("é", b"2")):
+        first.put(key, secret)
+        other.put(key, secret)
+    second = FileVault(path)
+    with pytest.raises(NotInVault, match="other bytes for a"):
+        second.put_many({"c": b"", "a": b"1"})
+    first.close()
+    assert second.export() == other.export()
+    second.close()
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_file_that_is_no_vault_is_said_to_be_none(tmp_path: Path, in_file: FileVault) -> None:
+    (tmp_path / "text").write_text("no database" * 100)
+    for path in (tmp_path / "text", tmp_path / "nowhere" / "vault", tmp_path):
+        with pytest.raises(StoreError):
+            FileVault(path)
+    with pytest.raises(NotInVault):
+        in_file.put("\ud800", b"")
