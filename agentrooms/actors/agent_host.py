@@ -6,18 +6,20 @@ Its state is a fold of the room's events; a rebuilt host has read the log again.
 from __future__ import annotations
 
 from agentrooms.actors.hosting import Hosting
-from agentrooms.actors.messages import Acts, Decide, Message
+from agentrooms.actors.messages import Accepted, Acts, Decide, Message
 from agentrooms.actors.runtime import Send
 from agentrooms.domain import trader
 from agentrooms.domain.act import Act
 from agentrooms.domain.agent import AgentLeft, AgentReconfigured, AgentSpawned
+from agentrooms.domain.deal import Deal, DealState
 from agentrooms.domain.event import Event
 from agentrooms.domain.folding import fold
 from agentrooms.domain.ids import derive_id
-from agentrooms.domain.mandate import Mandate
+from agentrooms.domain.mandate import Mandate, breach
 from agentrooms.domain.market import Market
 from agentrooms.domain.room import Room
 from agentrooms.events.journal import Journal
+from agentrooms.events.keyring import Signer
 from agentrooms.events.vault import NotInVault, Vault, get_mandate
 
 
@@ -29,12 +31,15 @@ def dice_key(run_key: bytes, agent: str) -> bytes:
 class AgentHost:
     """Hosts the agents that `hosting` places at its address; what it has missed it reads in the log."""
 
-    def __init__(self, address: str, hosting: Hosting, vault: Vault, run_key: bytes, journal: Journal) -> None:
+    def __init__(
+        self, address: str, hosting: Hosting, vault: Vault, run_key: bytes, journal: Journal, signer: Signer
+    ) -> None:
         self._address = address
         self._hosting = hosting
         self._vault = vault
         self._run_key = run_key
         self._journal = journal
+        self._signer = signer
         self._room = Room()
         self._market = Market(self._room)
         self._seq = 0
@@ -50,12 +55,26 @@ class AgentHost:
         assert message.seq <= self._seq, "news begin after what the log holds"
         self._learn(message.news[max(0, self._seq - message.seq) :])
         acts = self.decide(message.round)
-        return [Send(f"room:{self._hosting.room}", Acts(message.round, self._address, acts))]
+        return [Send(f"room:{self._hosting.room}", Acts(message.round, self._address, acts, self._words()))]
 
     def decide(self, round_: int) -> tuple[Act, ...]:
         """Returns the acts of all hosted agents that do not keep silent."""
         acts = (self._act(agent, mandate, round_) for agent, mandate in self._mandates.items())
         return tuple(act for act in acts if act is not None)
+
+    def _words(self) -> tuple[Accepted, ...]:
+        """Returns the hosted agents' words for deals that wait for them."""
+        locked = [deal for deal in self._room.live_deals() if deal.state is DealState.LOCKED]
+        words = (self._word(deal, agent) for deal in locked for agent in (deal.terms.buyer, deal.terms.seller))
+        return tuple(word for word in words if word is not None)
+
+    def _word(self, deal: Deal, agent: str) -> Accepted | None:
+        """Returns an agent's word for a deal within its mandate; the room that locked it is not simply believed."""
+        mandate, terms = self._mandates.get(agent), deal.terms
+        if mandate is None or breach(mandate, terms.item, terms.price_usdc_micros, self._room.at_ms(deal.locked_round)):
+            return None
+        word = self._signer.sign(agent, terms)
+        return Accepted(terms.deal, word) if word is not None else None
 
     def _act(self, agent: str, mandate: Mandate, round_: int) -> Act | None:
         """Returns an agent's act; a broken strategy silences its own agent alone."""

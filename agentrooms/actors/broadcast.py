@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
-import redis
 
 from agentrooms.events.catalogue import BY_NAME
 from agentrooms.events.frames import Publish
 from agentrooms.events.record import PLATFORM, decode_line
 from agentrooms.events.store import Positioned
-
-TIMEOUT_S = 1.0  # a Redis that does not answer must not hold the frames of others back
+from agentrooms.services.redis import client
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -25,7 +23,6 @@ class Frame(msgspec.Struct, frozen=True):
 
 
 _ENCODER = msgspec.json.Encoder()
-_DECODER = msgspec.json.Decoder(Frame)
 
 
 def encode_frame(positioned: Positioned) -> tuple[str, bytes]:
@@ -36,29 +33,19 @@ def encode_frame(positioned: Positioned) -> tuple[str, bytes]:
     return channel(recorded.chain), _ENCODER.encode(frame)
 
 
-def decode_frame(data: bytes) -> Frame:
-    """Returns a frame. Raises msgspec.DecodeError for bytes that are none."""
-    return _DECODER.decode(data)
-
-
 def channel(chain: str) -> str:
     """Returns the channel of a chain's frames (PRD 7.1)."""
     return PLATFORM if chain == PLATFORM else f"room:{chain}"
-
-
-def redis_client(redis_url: str) -> redis.Redis:
-    """Returns a client that does not wait long: nothing of ours depends on Redis."""
-    return redis.Redis.from_url(redis_url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S)
 
 
 def publisher(redis_url: str | None) -> Publish | None:
     """Returns what publishes appended events, None without Redis. It raises RedisError while Redis is gone."""
     if redis_url is None:
         return None
-    client = redis_client(redis_url)
+    redis = client(redis_url)
 
     def publish(events: Sequence[Positioned]) -> None:
-        pipe = client.pipeline(transaction=False)
+        pipe = redis.pipeline(transaction=False)
         for event in events:
             pipe.publish(*encode_frame(event))
         pipe.execute()

@@ -14,16 +14,23 @@ from agentrooms.actors.lives import Lives
 from agentrooms.actors.messages import Message
 from agentrooms.actors.plans import Plan
 from agentrooms.actors.ray_runtime import Reply
-from agentrooms.actors.remote import NAMESPACE, Venues, connect_parts, this_process
+from agentrooms.actors.remote import NAMESPACE, connect_parts, this_process
+from agentrooms.chain.spec import ChainSpec
 
 SHARE = 0.001  # of the resource `head`, and of a CPU: actors wait more than they work
 
 
 class Cell:
-    """Hosts the logical actors of one plan."""
+    """Hosts the logical actors of one plan.
 
-    def __init__(self, scope: str, plan: Plan, venues: Venues) -> None:
-        self._lives = Lives(plan, connect_parts(scope, venues))
+    One with little time for its answers is made `at_once`, by its address, with all that it must load; others when
+    they are first spoken to.
+    """
+
+    def __init__(self, scope: str, plan: Plan, chain: ChainSpec, at_once: str = "") -> None:
+        self._lives = Lives(plan, connect_parts(scope, chain))
+        if at_once:
+            self._lives.make(at_once)
 
     def deliver(self, sender: str, number: int, address: str, message: Message) -> Reply:
         """Lets an actor handle a message."""

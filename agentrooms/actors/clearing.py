@@ -118,7 +118,7 @@ class Clearing:
         match command:
             case messages.Spawn():
                 spawned = replace(command.agent, round=round_)
-                posting.check_mandated(spawned, self._signed(spawned.mandate_hash), room.collection)
+                posting.check_mandated(spawned, self._signed(spawned.mandate_hash), room.collection, self._venue)
                 return posting.spawn(room, spawned)
             case messages.Close():
                 return posting.close_room(room, CloseReason.REQUESTED, round_)
@@ -135,7 +135,7 @@ class Clearing:
             case messages.Reconfigure():
                 if command.mandate_hash is not None:
                     posting.check_unheld(room, agent.id, command.mandate_hash)
-                    posting.check_mandated(agent, self._signed(command.mandate_hash), room.collection)
+                    posting.check_mandated(agent, self._signed(command.mandate_hash), room.collection, self._venue)
                 return agents.reconfigure(
                     agent,
                     round_,

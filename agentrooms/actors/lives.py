@@ -29,6 +29,10 @@ class Lives:
         """Who lives here."""
         return sorted(self._actors)
 
+    def make(self, address: str) -> None:
+        """Makes an actor before it is first spoken to."""
+        self._actor(address)
+
     def deliver(self, sender: str, number: int, address: str, message: Message) -> Reply:
         """Lets an actor handle a message, once for each number of a sender. One that fails reads the log in its next life."""
         last = self._answered.get((sender, address))
@@ -37,7 +41,7 @@ class Lives:
         life, actor = self._actor(address)
         try:
             reply = Reply(life, actor.receive(message))
-        except BaseException:
+        except BaseException:  # also Ray's cancelling: whatever cut a message short left the actor half changed
             del self._actors[address]
             raise
         self._answered[sender, address] = (number, reply)

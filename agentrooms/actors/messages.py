@@ -6,8 +6,9 @@ import msgspec
 
 from agentrooms.domain.act import Act
 from agentrooms.domain.agent import AgentSpawned
-from agentrooms.domain.deal import FailReason, Receipt, Terms, Vote
+from agentrooms.domain.deal import Acceptance, FailReason, Misbehaviour, Receipt, Terms, Vote
 from agentrooms.domain.event import Event
+from agentrooms.domain.progress import Stage
 from agentrooms.domain.terms import LeaveReason, StrategyName, Style
 
 
@@ -86,27 +87,44 @@ class Decide(Message, frozen=True):
     news: tuple[Event, ...]
 
 
+class Accepted(msgspec.Struct, frozen=True):
+    """One agent's word for a deal that waits for it."""
+
+    deal: str
+    acceptance: Acceptance
+
+
 class Acts(Message, frozen=True):
-    """To a room: all acts of one host's agents in a round; who is not named is silent."""
+    """To a room: all acts of one host's agents in a round, and their words for deals; who is not named is silent."""
 
     round: int
     host: str
     acts: tuple[Act, ...]
+    accepted: tuple[Accepted, ...] = ()
 
 
 class VerifyDeal(Message, frozen=True):
-    """To settlement: have the locked deal verified and, when approved, its transaction prepared."""
+    """To settlement: have the deal that both agents signed verified and, when approved, its transaction prepared."""
 
     terms: Terms
+    acceptances: tuple[Acceptance, ...]
     at_ms: int
 
 
 class Verdict(Message, frozen=True):
-    """To a room: the votes on a deal; with an approval, the hash of the stored transaction."""
+    """To a room: the votes on a deal; with an approval, the hash of the stored transaction. And who was found faulty."""
 
     deal: str
     votes: tuple[Vote, ...]
     tx_hash: str | None
+    evidence: tuple[Misbehaviour, ...] = ()
+
+
+class Resubmitted(Message, frozen=True):
+    """To a room: the deal's transaction is stuck; another with the same nonce is stored and waits to be logged."""
+
+    deal: str
+    tx_hash: str
 
 
 class Execute(Message, frozen=True):
@@ -118,14 +136,15 @@ class Execute(Message, frozen=True):
 
 
 class CheckExpiry(Message, frozen=True):
-    """To settlement: does the final chain say that the deal can no longer happen?"""
+    """To settlement: has anybody executed the deal, or does the final chain say that nobody can any more?"""
 
     terms: Terms
     at_ms: int
+    tx_hash: str | None = None
 
 
 class Outcome(Message, frozen=True):
-    """To a room: how a deal ended on chain; `receipt` for a final transaction, else the reason it cannot be."""
+    """To a room: how a deal ended on chain: `receipt` of its execution, or the reason it cannot be; neither: not yet."""
 
     deal: str
     receipt: Receipt | None
@@ -148,6 +167,7 @@ class AskVote(Message, frozen=True):
     """To a verifier: decide this deal."""
 
     terms: Terms
+    acceptances: tuple[Acceptance, ...]
     at_ms: int
     reply_to: str
 
@@ -156,6 +176,14 @@ class VoteCast(Message, frozen=True):
     """To settlement: a verifier's decision."""
 
     vote: Vote
+
+
+class Progressed(Message, frozen=True):
+    """To whoever watches a room: how far a deal's settlement is. Not in the log; what counts is."""
+
+    deal: str
+    stage: Stage
+    percent: int
 
 
 class VoteTimeout(Message, frozen=True):

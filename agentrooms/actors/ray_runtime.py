@@ -61,7 +61,7 @@ class _Call:
 
 
 class RayRuntime:
-    """A loop in one thread. `tell` and `stop` may be called from any other."""
+    """A loop in one thread. `tell` and `forget` may be called from any other."""
 
     def __init__(self, connect: Connect, *, virtual: bool, speed: int = 1) -> None:
         """`speed` is how many times room time rounds pass in the wall's, 0 as fast as they go."""
@@ -75,16 +75,14 @@ class RayRuntime:
         self._numbers = 0
         self._heap: list[tuple[int, int, str, Message]] = []
         self._sent = 0
-        self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._actors: dict[str, Actor] = {}
-        self._makers: dict[str, Callable[[], Actor]] = {}
         self._watchers: dict[str, list[Callable[[Message], None]]] = {}
         self._lines: dict[str, Line] = {}
         self._lives: dict[str, str] = {}
         self._reborn: dict[str, Callable[[], None]] = {}
         self._calls: dict[str, _Call] = {}
         self._mail: dict[str, deque[Message]] = {}
-        self._stopped = False
         self._started_s = time.monotonic()
 
     @property
@@ -101,12 +99,7 @@ class RayRuntime:
 
     def place(self, address: str, make: Callable[[], Actor]) -> None:
         """Hosts an actor in this process."""
-        self._makers[address] = make
         self._actors[address] = make()
-
-    def rebuild(self, address: str) -> None:
-        """Throws an actor of this process away and makes it anew."""
-        self._actors[address] = self._makers[address]()
 
     def watch(self, address: str, see: Callable[[Message], None]) -> None:
         """Calls `see` with every message to an address that is nobody's."""
@@ -120,26 +113,20 @@ class RayRuntime:
         """Sends a message from outside."""
         self._inbox.put(lambda: self._queue(Send(to, message, delay_ms)))
 
-    def stop(self) -> None:
-        """Ends `run`. What is under way is left; the log has all that matters."""
-        self._inbox.put(None)
-
     def forget(self, address: str) -> None:
         """Drops the way to an actor that is needed no more."""
         self._inbox.put(lambda: self._forget(address))
 
     def run(self, until: Callable[[], bool] = lambda: False) -> None:
-        """Delivers until stopped or, checked after each message, `until` holds. Raises what local actors raise."""
-        while not self._stopped and not until():
+        """Delivers until, checked after each message, `until` holds. Raises what local actors raise."""
+        while not until():
             self._step()
 
     # --- One step -----------------------------------------------------------------------------------------
 
     def _step(self) -> None:
         while not self._inbox.empty():
-            self._handle(self._inbox.get())
-        if self._stopped:
-            return
+            self._inbox.get()()
         self._send_again()
         if not self._virtual:
             self.now_ms = self._wall_ms()
@@ -150,19 +137,13 @@ class RayRuntime:
             self._deliver(to, message)
             return
         with suppress(queue.Empty):
-            self._handle(self._inbox.get(timeout=self._sleep_s()))
+            self._inbox.get(timeout=self._sleep_s())()
 
     def _sleep_s(self) -> float:
         sleeps = [call.again_s - time.monotonic() for call in self._calls.values() if call.again_s]
         if self._heap and not self._virtual:
             sleeps.append((self._heap[0][0] - self._wall_ms()) / 1_000)
         return max(0.0, min([IDLE_S, *sleeps]))
-
-    def _handle(self, what: Callable[[], None] | None) -> None:
-        if what is None:
-            self._stopped = True
-        else:
-            what()
 
     def _queue(self, send: Send) -> None:
         if isinstance(send.message, Pace):

@@ -13,7 +13,6 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
 
-import msgspec
 import ray
 from ray.exceptions import RayActorError, RayTaskError
 
@@ -21,9 +20,11 @@ from agentrooms.actors.messages import Message
 from agentrooms.actors.plans import Parts
 from agentrooms.actors.ray_runtime import Reply
 from agentrooms.chain.ledger import Provided
-from agentrooms.chain.port import Execution, RawTransaction
-from agentrooms.consensus.judgement import Facts
-from agentrooms.domain.deal import Receipt, Terms
+from agentrooms.chain.port import Execution, RawTransaction, Sent, Standing
+from agentrooms.chain.spec import ChainSpec
+from agentrooms.consensus.judgement import Case, Facts
+from agentrooms.domain.deal import Terms
+from agentrooms.domain.site import Site
 from agentrooms.domain.verifier_set import VerifierSet
 from agentrooms.errors import AgentroomsError
 from agentrooms.events.store import (
@@ -93,9 +94,17 @@ class RemoteStore:
 
     def append(self, events: Sequence[StoredEvent], condition: Condition) -> int | Conflict:
         """Appends all events, or returns the conflict and appends none."""
-        done: int | Conflict = self._log.call(
-            "append", tuple(events), condition, again=lambda: self._find(events, condition)
-        )
+        doubted = False
+
+        def again() -> int | None:
+            nonlocal doubted
+            doubted = True
+            return self._find(events, condition)
+
+        done: int | Conflict = self._log.call("append", tuple(events), condition, again=again)
+        if doubted and isinstance(done, Conflict):  # perhaps with the first attempt, which was done after all
+            found = self._find(events, condition)
+            return done if found is None else found
         return done
 
     def read(self, query: Query = EVERYTHING, *, after: int = 0, limit: int | None = None) -> list[Positioned]:
@@ -149,14 +158,13 @@ class RemoteVault:
 class RemoteChain:
     """The chain of a scope."""
 
-    def __init__(self, scope: str, chain_id: int, escrow: str) -> None:
+    def __init__(self, scope: str, site: Site) -> None:
         self._chain = Service(scope, CHAIN)
-        self.chain_id = chain_id
-        self.escrow = escrow
+        self.site = site
 
-    def facts(self, terms: Terms, at_ms: int) -> Facts:
+    def facts(self, case: Case, at_ms: int) -> Facts:
         """Returns what the chain knows of a deal."""
-        facts: Facts = self._chain.call("facts", terms, at_ms)
+        facts: Facts = self._chain.call("facts", case, at_ms)
         return facts
 
     def prepare(self, execution: Execution) -> RawTransaction:
@@ -168,10 +176,20 @@ class RemoteChain:
         """Sends a transaction."""
         self._chain.call("send", raw, at_ms)
 
-    def receipt(self, tx_hash: str) -> Receipt | None:
-        """Returns the final receipt."""
-        receipt: Receipt | None = self._chain.call("receipt", tx_hash)
-        return receipt
+    def reprice(self, tx_hash: str) -> RawTransaction:
+        """Returns a transaction that takes a stuck one's place."""
+        raw: RawTransaction = self._chain.call("reprice", tx_hash)
+        return raw
+
+    def sent(self, tx_hash: str) -> Sent:
+        """Returns how far a transaction is."""
+        sent: Sent = self._chain.call("sent", tx_hash)
+        return sent
+
+    def standing(self, terms: Terms, at_ms: int) -> Standing:
+        """Returns what the final chain says of a deal."""
+        standing: Standing = self._chain.call("standing", terms, at_ms)
+        return standing
 
     def provide(self, provided: Provided) -> None:
         """Gives the simulated chain money, items and verifiers, once a key."""
@@ -180,13 +198,6 @@ class RemoteChain:
     def register(self, verifiers: VerifierSet) -> None:
         """Makes the simulated chain count certificates against this set."""
         self._chain.call("register", verifiers)
-
-
-class Venues(msgspec.Struct, frozen=True):
-    """Which chain a scope has: what everything signed for it names."""
-
-    chain_id: int
-    escrow: str
 
 
 def find(scope: str, address: str) -> Any:  # noqa: ANN401 - Ray's handles have no types of their own
@@ -218,14 +229,16 @@ def end(scope: str) -> None:
         time.sleep(END_POLL_S)
 
 
-def connect_parts(scope: str, venues: Venues) -> Parts:
-    """Returns what actors of a process use, all of it in other processes."""
+def connect_parts(scope: str, chain: ChainSpec) -> Parts:
+    """Returns what actors of a process use, all of it in other processes; verifiers look at the chain for themselves."""
+    remote = RemoteChain(scope, chain.site)
     return Parts(
         RemoteStore(scope),
         RemoteVault(scope, VAULT),
         RemoteVault(scope, MEMORY),
-        RemoteChain(scope, venues.chain_id, venues.escrow),
+        remote,
         ScriptedNarrator(),
+        lambda: chain.view() or remote,
     )
 
 

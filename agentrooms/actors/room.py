@@ -10,7 +10,7 @@ import msgspec
 from agentrooms.actors import clearing, messages
 from agentrooms.actors.clearing import Cleared, Clearing
 from agentrooms.actors.hosting import Hosting
-from agentrooms.actors.messages import Acts, AskAgain, Committed, Decide, Message, Outcome, Tick, Verdict
+from agentrooms.actors.messages import Acts, AskAgain, Committed, Decide, Message, Outcome, Resubmitted, Tick, Verdict
 from agentrooms.actors.runtime import Send
 from agentrooms.actors.settling import Settling
 from agentrooms.domain.agent import AgentLeft, AgentSpawned
@@ -20,6 +20,7 @@ from agentrooms.domain.posting import Venue
 from agentrooms.domain.room import Room, RoomStatus
 from agentrooms.domain.verifier_set import VerifierSet
 from agentrooms.errors import AgentroomsError
+from agentrooms.events.catalogue import BY_TYPE
 from agentrooms.events.journal import Journal
 from agentrooms.events.store import Conflict, EventStore
 from agentrooms.events.vault import Vault
@@ -35,7 +36,7 @@ class RoomLost(AgentroomsError):
 
 
 class RoomConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """What a room actor is told once."""
+    """What a room actor is told once. A `patient` room waits for settlement's answers at drawn rounds (virtual time)."""
 
     room: str
     hosting: Hosting
@@ -43,6 +44,7 @@ class RoomConfig(msgspec.Struct, frozen=True, kw_only=True):
     watcher: str
     venue: Venue
     run_key: bytes
+    patient: bool = True
     close_when_empty: bool = False
 
 
@@ -61,7 +63,7 @@ class RoomActor:
         """`schedule` are the commands of a run that are known from its start."""
         self._config = config
         self._journal = Journal(store, config.room)
-        self._settling = Settling(config.run_key, config.settlement, verifiers)
+        self._settling = Settling(config.run_key, config.settlement, verifiers, patient=config.patient)
         self._clearing = Clearing(self._journal, vault, narrator, config.venue, config.run_key)
         self._acts: dict[str, Acts] = {}
         self._round = -1
@@ -85,7 +87,7 @@ class RoomActor:
                 if message.round == self._round and message.host in self._hosts:
                     self._acts[message.host] = message
                 return self._run()
-            case Verdict() | Outcome():
+            case Verdict() | Outcome() | Resubmitted():
                 at = max(self._round, self._done)
                 self._settling.learn(message, at)
                 return [*self._settling.jobs(self.room, at), *self._run()]
@@ -152,16 +154,24 @@ class RoomActor:
         for _attempt in range(CLEARINGS_MAX):
             if self._journal.load():
                 raise RoomLost(f"room {self._config.room} has another writer", hint="stop one of the two processes")
+            self._settling.hear(one for acts_ in self._acts.values() for one in acts_.accepted)
             done = self._settling.due(self.room, round_)
             closing = self._config.close_when_empty and clearing.is_over(self.room) and not self._mailbox
             cleared = self._clearing.clear(self.room, round_, commands, done, acts, closing=closing)
             outcome: list[bytes] | Conflict = []
             if cleared.events:
                 at_ms = cleared.room.at_ms(round_)
-                failpoints.hit("room.before_append")
+                _mark("room.before_append", cleared.events)
                 outcome = self._journal.append(cleared.appends, at_ms=at_ms, cmd=cmd, unless=cleared.unless)
-                failpoints.hit("room.after_append")
+                _mark("room.after_append", cleared.events)
             if not isinstance(outcome, Conflict):
                 self._mailbox = [*(messages.Scheduled(0, command) for command in cleared.waiting), *later]
                 return cleared
         raise RoomLost(f"round {round_} of room {self._config.room} met a conflict {CLEARINGS_MAX} times")
+
+
+def _mark(place: str, events: tuple[Event, ...]) -> None:
+    """Marks a place in the program, and the same for each kind of event it is passed with."""
+    failpoints.hit(place)
+    for event in events:
+        failpoints.hit(f"{place}.{BY_TYPE[type(event)].name}")

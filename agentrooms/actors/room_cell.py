@@ -10,19 +10,22 @@ import logging
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 import ray
 
 from agentrooms.actors.cells import Cell, create
-from agentrooms.actors.messages import AskAgain, Committed, Done, Message, Pace, Refused, Tick
+from agentrooms.actors.messages import AskAgain, Committed, Done, Message, Pace, Progressed, Refused, Tick
 from agentrooms.actors.plans import RoomPlan, room_address
 from agentrooms.actors.ray_runtime import Line, RayRuntime
-from agentrooms.actors.remote import CellLine, Venues, connect_parts, find, this_process
+from agentrooms.actors.remote import LOG, CellLine, connect_parts, find, this_process
 from agentrooms.actors.room import RoomActor, RoomLost
 from agentrooms.actors.runtime import Actor
+from agentrooms.chain.spec import ChainSpec
 from agentrooms.domain.agent import AgentLeft
+from agentrooms.domain.deal import DealCompleted, DealFailed
 from agentrooms.domain.room import RoomStatus
 
 OUTCOMES_MAX = 10_000  # answers to commands that wait to be fetched; older ones are asked for again by their senders
@@ -42,12 +45,12 @@ class Mode(msgspec.Struct, frozen=True):
 class RoomCell:
     """Hosts a room. Its methods answer at once; the loop runs in a thread of its own."""
 
-    def __init__(self, scope: str, plan: RoomPlan, venues: Venues, mode: Mode) -> None:
+    def __init__(self, scope: str, plan: RoomPlan, chain: ChainSpec, mode: Mode) -> None:
         self._scope = scope
         self._plan = plan
-        self._venues = venues
+        self._chain = chain
         self._mode = mode
-        self._parts = connect_parts(scope, venues)
+        self._parts = connect_parts(scope, chain)
         self._address = room_address(plan.config.room)
         self._loop: RayRuntime | None = None
         self._room: RoomActor | None = None
@@ -55,6 +58,8 @@ class RoomCell:
         self._waiting: deque[Message] = deque(maxlen=OUTCOMES_MAX)  # told before the loop was there
         self._outcomes: deque[tuple[str, str | None]] = deque(maxlen=OUTCOMES_MAX)
         self._hosts: set[str] = set()
+        self._progress: dict[str, int | None] = {}  # of live deals, not shown yet; None: over
+        self._showing: Any = None  # the call that shows it, while that is under way
         self._failures = 0
         self._trouble = ""
         self._over = False
@@ -142,8 +147,10 @@ class RoomCell:
         return made
 
     def _see(self, message: Message) -> None:
-        """Notes what became of commands, and lets hosts go whose agents have all left."""
+        """Notes what became of commands, shows how far deals are, and lets hosts go whose agents have all left."""
         match message:
+            case Progressed():
+                self._progress[message.deal] = message.percent
             case Done():
                 self._outcomes.append((message.id, None))
             case Refused() if message.id:
@@ -151,12 +158,24 @@ class RoomCell:
             case Committed() if self._room is not None:
                 if any(isinstance(event, AgentLeft) for event in message.events):
                     self._retire(keep=set(self._plan.config.hosting.hosts_of(self._room.room)))
+                ended = (event.deal for event in message.events if isinstance(event, DealCompleted | DealFailed))
+                self._progress.update(dict.fromkeys(ended))
+        if self._progress and not self._mode.virtual:
+            self._show_progress()
+
+    def _show_progress(self) -> None:
+        """Tells the log's process, which has Redis, how far deals are; while it is being told, only the newest waits."""
+        if self._showing is not None and not ray.wait([self._showing], timeout=0)[0]:
+            return
+        with suppress(ValueError):  # it is being made anew
+            self._showing = find(self._scope, LOG).progress.remote(self._plan.config.room, self._progress)
+        self._progress = {}
 
     def _connect(self, address: str) -> Line:
         kind = address.partition(":")[0]
         if kind in {"host", "agent"}:
             self._hosts.add(address)
-            return CellLine(create(Cell, self._scope, address, self._scope, self._plan, self._venues))
+            return CellLine(create(Cell, self._scope, address, self._scope, self._plan, self._chain))
         return CellLine(find(self._scope, SHARED.get(kind, address)))
 
     def _retire(self, keep: set[str]) -> None:

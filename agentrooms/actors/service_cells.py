@@ -15,11 +15,13 @@ import ray
 
 from agentrooms.actors.broadcast import publisher
 from agentrooms.actors.cells import create
+from agentrooms.actors.progress_board import ProgressBoard
 from agentrooms.actors.remote import CHAIN, LOG, MEMORY, VAULT, RemoteVault, this_process
-from agentrooms.chain.ledger import LedgerChain, Provided
-from agentrooms.chain.port import Execution, RawTransaction
-from agentrooms.consensus.judgement import Facts
-from agentrooms.domain.deal import Receipt, Terms
+from agentrooms.chain.ledger import Provided
+from agentrooms.chain.port import ChainError, Execution, RawTransaction, Sent, Standing
+from agentrooms.chain.spec import ChainSpec, ProvidedChain
+from agentrooms.consensus.judgement import Case, Facts
+from agentrooms.domain.deal import Terms
 from agentrooms.domain.verifier_set import VerifierSet
 from agentrooms.events.log_writer import LogWriter
 from agentrooms.events.memory import MemoryEventStore
@@ -46,6 +48,7 @@ class LogCell:
     def __init__(self, spec: LogSpec) -> None:
         self._store: EventStore
         self._vaults: dict[str, Vault]
+        self._board = ProgressBoard(spec.redis_url) if spec.redis_url is not None else None
         if spec.dsn is None:
             self._store = MemoryEventStore()
             self._vaults = {VAULT: MemoryVault(), MEMORY: MemoryVault()}
@@ -86,6 +89,11 @@ class LogCell:
         """Returns all secrets."""
         return await self._aside(self._vaults[table].export)
 
+    async def progress(self, room: str, percents: dict[str, int | None]) -> None:
+        """Shows how far deals of a room are, or not, where there is no Redis: nothing of it is kept."""
+        if self._board is not None:
+            self._board.note(room, percents)
+
     async def health(self) -> dict[str, Any]:
         """Returns this process's id and where the log stands."""
         known = msgspec.to_builtins(self._store.stats()) if isinstance(self._store, LogWriter) else {}
@@ -99,25 +107,25 @@ class LogCell:
 
 
 class ChainCell:
-    """The simulated chain of a scope."""
+    """The chain of a scope, to settle on: the one place that sends transactions."""
 
-    def __init__(self, scope: str, spec: LogSpec) -> None:
+    def __init__(self, scope: str, spec: LogSpec, chain: ChainSpec) -> None:
         memory: Vault = (
             RemoteVault(scope, MEMORY) if spec.dsn is None else PostgresVault(spec.dsn, spec.schema, table=MEMORY)
         )
-        self._chain = LedgerChain(memory)
+        self._chain = chain.open(memory)
 
     def provide(self, provided: Provided) -> None:
         """Gives money, items and verifiers, once a key."""
-        self._chain.provide(provided)
+        self._given().provide(provided)
 
     def register(self, verifiers: VerifierSet) -> None:
         """Makes the escrow count certificates against this set."""
-        self._chain.register(verifiers)
+        self._given().register(verifiers)
 
-    def facts(self, terms: Terms, at_ms: int) -> Facts:
+    def facts(self, case: Case, at_ms: int) -> Facts:
         """Returns what the chain knows of a deal."""
-        return self._chain.facts(terms, at_ms)
+        return self._chain.facts(case, at_ms)
 
     def prepare(self, execution: Execution) -> RawTransaction:
         """Returns the transaction that settles a deal."""
@@ -127,20 +135,33 @@ class ChainCell:
         """Sends a transaction."""
         self._chain.send(raw, at_ms)
 
-    def receipt(self, tx_hash: str) -> Receipt | None:
-        """Returns the final receipt."""
-        return self._chain.receipt(tx_hash)
+    def reprice(self, tx_hash: str) -> RawTransaction:
+        """Returns a transaction that takes a stuck one's place."""
+        return self._chain.reprice(tx_hash)
+
+    def sent(self, tx_hash: str) -> Sent:
+        """Returns how far a transaction is."""
+        return self._chain.sent(tx_hash)
+
+    def standing(self, terms: Terms, at_ms: int) -> Standing:
+        """Returns what the final chain says of a deal."""
+        return self._chain.standing(terms, at_ms)
 
     def health(self) -> dict[str, Any]:
-        """Returns this process's id and the last block."""
-        return {**this_process(), "block": self._chain.block}
+        """Returns this process's id and which chain it is."""
+        return {**this_process(), "chain_id": self._chain.site.chain_id}
+
+    def _given(self) -> ProvidedChain:
+        if not isinstance(self._chain, ProvidedChain):
+            raise ChainError("this chain is public: nobody can be given anything there")
+        return self._chain
 
 
-def create_services(scope: str, spec: LogSpec) -> None:
+def create_services(scope: str, spec: LogSpec, chain: ChainSpec) -> None:
     """Makes the log and the chain of a scope."""
     lasting = -1 if spec.dsn is not None else 0  # memory does not come back: better an error than an empty log
     create(LogCell, scope, LOG, spec, head=True, max_restarts=lasting, max_concurrency=CONCURRENT_MAX)
-    create(ChainCell, scope, CHAIN, scope, spec, head=True)
+    create(ChainCell, scope, CHAIN, scope, spec, chain, head=True)
 
 
 def _end() -> NoReturn:

@@ -15,22 +15,26 @@ from agentrooms.actors.messages import (
     Execute,
     Message,
     Outcome,
+    Progressed,
+    Resubmitted,
     Verdict,
     VerifyDeal,
     VoteCast,
     VoteTimeout,
 )
 from agentrooms.actors.runtime import Send
-from agentrooms.chain.port import Chain, Execution
+from agentrooms.chain.port import Chain, ChainUnreachable, Execution
+from agentrooms.consensus.judgement import Case
 from agentrooms.consensus.protocol import ASK_TIMEOUT_MS, ASKS_MAX, Tally, ask, receive
-from agentrooms.domain.deal import Decision, FailReason, Terms
+from agentrooms.domain import progress
+from agentrooms.domain.deal import Decision, FailReason, Receipt, Terms
 from agentrooms.domain.verifier_set import VerifierSet
 from agentrooms.errors import AgentroomsError
 from agentrooms.events.vault import Vault, get_mandate
 from agentrooms.services import failpoints
 
 JOBS_MAX = 10_000  # waiting at once
-RECEIPT_POLL_MS = 1_000
+RETRY_MS = 1_000  # before a chain that did not answer is asked again
 EXPIRED = "deadline_passed_unused"
 
 Job = VerifyDeal | Execute | CheckExpiry
@@ -43,8 +47,13 @@ class SettlementOverloaded(AgentroomsError):
 class SettlementActor:
     """Works off one queue; only a verification waits for others."""
 
-    def __init__(self, address: str, chain: Chain, vault: Vault, verifiers: VerifierSet) -> None:
+    def __init__(
+        self, address: str, watcher: str, chain: Chain, vault: Vault, verifiers: VerifierSet, *, patient: bool = True
+    ) -> None:
+        """A `patient` one takes all votes that come in time, so that equal runs count equal votes; else a quorum is enough."""
+        self._patient = patient
         self._address = address
+        self._watcher = watcher
         self._chain = chain
         self._vault = vault
         self._verifiers = verifiers
@@ -67,9 +76,11 @@ class SettlementActor:
             return []
         if isinstance(message, VoteCast):
             self._tally = receive(tally, message.vote)
-        elif not isinstance(message, VoteTimeout) or (message.deal, message.ask) != (tally.terms.deal, tally.asks):
+            told = self._progress(tally.terms, *progress.by_votes(len(self._tally.votes)))
+            return [told, *self._advance(timed_out=False)]
+        if not isinstance(message, VoteTimeout) or (message.deal, message.ask) != (tally.terms.deal, tally.asks):
             return []
-        return self._advance(timed_out=isinstance(message, VoteTimeout))
+        return self._advance(timed_out=True)
 
     def _take(self, *jobs: Job) -> list[Send]:
         if len(self._jobs) + len(jobs) > JOBS_MAX:
@@ -86,58 +97,109 @@ class SettlementActor:
             job = self._jobs[0]
             if isinstance(job, VerifyDeal):
                 self._tally = Tally(job.terms, self._verifiers)
-                return sends + self._ask(job.at_ms)
+                return sends + self._ask(job)
             self._jobs.popleft()
-            sends.append(self._execute(job) if isinstance(job, Execute) else self._check_expiry(job))
+            sends += self._settle(job)
         return sends
 
-    def _ask(self, at_ms: int) -> list[Send]:
+    def _settle(self, job: Execute | CheckExpiry) -> list[Send]:
+        """Does a job on the chain; where that does not answer, again a little later."""
+        try:
+            return self._execute(job) if isinstance(job, Execute) else [self._look(job)]
+        except ChainUnreachable:
+            return [Send(self._address, job, RETRY_MS)]
+
+    def _ask(self, job: VerifyDeal) -> list[Send]:
         assert self._tally is not None
         self._tally, silent = ask(self._tally)
-        terms = self._tally.terms
-        asked = [Send(f"verifier:{name}", AskVote(terms, at_ms, self._address)) for name in silent]
+        terms = job.terms
+        asked = [Send(f"verifier:{name}", AskVote(terms, job.acceptances, job.at_ms, self._address)) for name in silent]
+        failpoints.hit("settlement.asked")
         return [*asked, Send(self._address, VoteTimeout(terms.deal, self._tally.asks), ASK_TIMEOUT_MS)]
 
     def _advance(self, *, timed_out: bool) -> list[Send]:
         tally = self._tally
         assert tally is not None
         if tally.silent and timed_out and tally.asks < ASKS_MAX:
-            job = self._jobs[0]
-            return self._ask(job.at_ms)
-        if tally.silent and not timed_out:
+            return self._ask(self._verifying)
+        enough = tally.decided is not None and not self._patient
+        if tally.silent and not timed_out and not enough:
             return []
+        job = self._verifying
         self._tally = None
         self._jobs.popleft()
-        return [self._verdict(tally), *self._work()]
+        return [self._verdict(job, tally), *self._work()]
 
-    def _verdict(self, tally: Tally) -> Send:
+    @property
+    def _verifying(self) -> VerifyDeal:
+        job = self._jobs[0]
+        assert isinstance(job, VerifyDeal), "a tally is of the job at the front"
+        return job
+
+    def _verdict(self, job: VerifyDeal, tally: Tally) -> Send:
         terms, votes = tally.terms, tally.certificate()
         tx_hash = None
         if tally.decided is Decision.APPROVE:
-            buyer, seller = (get_mandate(self._vault, key) for key in (terms.buyer_mandate, terms.seller_mandate))
-            transaction = self._chain.prepare(Execution(terms=terms, buyer=buyer, seller=seller, votes=votes))
-            failpoints.hit("settlement.before_put")
-            self._vault.put(transaction.tx_hash, transaction.raw)
-            tx_hash = transaction.tx_hash
-        return Send(f"room:{terms.room}", Verdict(terms.deal, votes, tx_hash))
+            try:
+                tx_hash = self._store_transaction(job, tally)
+            except ChainUnreachable:
+                return Send(self._address, job, RETRY_MS)  # verifiers will say again what they said
+        return Send(f"room:{terms.room}", Verdict(terms.deal, votes, tx_hash, tally.evidence))
 
-    def _execute(self, job: Execute) -> Send:
+    def _store_transaction(self, job: VerifyDeal, tally: Tally) -> str:
+        """Returns the hash of the deal's transaction, which is in the vault before anybody hears of it."""
+        terms = job.terms
+        buyer, seller = (get_mandate(self._vault, key) for key in (terms.buyer_mandate, terms.seller_mandate))
+        case = Case(terms=terms, buyer=buyer, seller=seller, acceptances=job.acceptances)
+        transaction = self._chain.prepare(Execution(case, tally.certificate()))
+        failpoints.hit("settlement.before_put")
+        self._vault.put(transaction.tx_hash, transaction.raw)
+        failpoints.hit("settlement.after_put")
+        return transaction.tx_hash
+
+    def _execute(self, job: Execute) -> list[Send]:
+        """Sends the transaction that is in the log, as often as asked: twice sent is once sent."""
         failpoints.hit("settlement.before_send")
         self._chain.send(self._vault.get(job.tx_hash), job.at_ms)
         failpoints.hit("settlement.after_send")
-        receipt = self._chain.receipt(job.tx_hash)
-        if receipt is None and self._is_expired(job.terms, job.at_ms):
-            return Send(f"room:{job.terms.room}", Outcome(job.terms.deal, None, FailReason.EXPIRED, EXPIRED))
-        if receipt is None:  # sent again with the next look: the same transaction twice is sent once
-            return Send(self._address, job, RECEIPT_POLL_MS)
-        reason = None if receipt.succeeded else FailReason.REVERTED
-        return Send(f"room:{job.terms.room}", Outcome(job.terms.deal, receipt, reason, receipt.reason))
+        sent = self._chain.sent(job.tx_hash)
+        if sent.receipt is not None:
+            return [self._outcome(job, sent.receipt)]
+        told = self._progress(job.terms, *progress.by_confirmations(sent.confirmations, sent.wanted))
+        standing = self._chain.standing(job.terms, job.at_ms)
+        if standing.executed is not None or standing.at_ms > job.terms.deadline_ms:
+            return [self._look(CheckExpiry(job.terms, job.at_ms, job.tx_hash))]
+        if sent.stuck:
+            other = self._chain.reprice(job.tx_hash)
+            self._vault.put(other.tx_hash, other.raw)
+            return [told, Send(f"room:{job.terms.room}", Resubmitted(job.terms.deal, other.tx_hash))]
+        return [told, Send(self._address, job, sent.again_ms)]
 
-    def _check_expiry(self, job: CheckExpiry) -> Send:
-        reason = FailReason.EXPIRED if self._is_expired(job.terms, job.at_ms) else None
-        return Send(f"room:{job.terms.room}", Outcome(job.terms.deal, None, reason, EXPIRED))
+    def _outcome(self, job: Execute, receipt: Receipt) -> Send:
+        """Returns what a final receipt of the deal's own transaction means.
 
-    def _is_expired(self, terms: Terms, at_ms: int) -> bool:
-        """Tells whether the final chain is past the deadline and has not executed the deal: then it never will."""
-        facts = self._chain.facts(terms, at_ms)
-        return not facts.deal_used and facts.at_ms > terms.deadline_ms
+        One that reverted ends nothing: the deal may have been executed by another, or may yet be until its deadline.
+        """
+        if not receipt.succeeded:
+            return self._look(CheckExpiry(job.terms, job.at_ms, job.tx_hash))
+        return Send(f"room:{job.terms.room}", Outcome(job.terms.deal, receipt, None, ""))
+
+    def _look(self, job: CheckExpiry) -> Send:
+        """Asks the final chain: executed by anybody, past the deadline and unused, or not decided yet."""
+        terms = job.terms
+        standing = self._chain.standing(terms, job.at_ms)
+        if standing.executed is not None:
+            outcome = Outcome(terms.deal, standing.executed, None, "")
+        elif standing.at_ms > terms.deadline_ms:
+            outcome = Outcome(terms.deal, None, FailReason.EXPIRED, self._why(job.tx_hash))
+        else:
+            outcome = Outcome(terms.deal, None, None, "")
+        return Send(f"room:{terms.room}", outcome)
+
+    def _why(self, tx_hash: str | None) -> str:
+        """Returns why a deal's own transaction was refused, else that nobody executed it in time."""
+        receipt = self._chain.sent(tx_hash).receipt if tx_hash is not None else None
+        return receipt.reason if receipt is not None and receipt.reason else EXPIRED
+
+    def _progress(self, terms: Terms, stage: progress.Stage, percent: int) -> Send:
+        return Send(self._watcher, Progressed(terms.deal, stage, percent))

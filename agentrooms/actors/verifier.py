@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import msgspec
-from nacl.signing import SigningKey
 
 from agentrooms.actors.messages import AskVote, Message, VoteCast
 from agentrooms.actors.runtime import Send
-from agentrooms.chain.port import Chain
-from agentrooms.consensus.judgement import judge
-from agentrooms.consensus.votes import cast
+from agentrooms.chain.port import ChainUnreachable, ChainView
+from agentrooms.consensus.judgement import Case, judge
+from agentrooms.consensus.votes import VerifierKeys, cast
 from agentrooms.domain.canonical import canonical
-from agentrooms.domain.deal import Terms, Vote
+from agentrooms.domain.deal import Vote
 from agentrooms.domain.mandate import SignedMandate
+from agentrooms.errors import InvalidInput
 from agentrooms.events.vault import NotInVault, Vault, get_mandate
 from agentrooms.services import failpoints
 
@@ -23,23 +23,26 @@ class VerifierActor:
     """One of the seven; it trusts neither the room nor settlement, only signatures and the chain."""
 
     def __init__(
-        self, name: str, key: SigningKey, chain: Chain, vault: Vault, memory: Vault, *, set_version: int
+        self, name: str, keys: VerifierKeys, chain: ChainView, vault: Vault, memory: Vault, *, set_version: int
     ) -> None:
         """`memory` outlives the actor and keeps what it has decided."""
         self._name = name
-        self._key = key
+        self._keys = keys
         self._chain = chain
         self._vault = vault
         self._memory = memory
-        self._domain = (chain.chain_id, chain.escrow, set_version)
+        self._domain = (chain.site.domain, set_version)
 
     def receive(self, message: Message) -> list[Send]:
         """Answers a question about a deal of its own chain, escrow and set with the one vote it has on it."""
         assert isinstance(message, AskVote)
         terms = message.terms
-        if (terms.chain_id, terms.escrow, terms.set_version) != self._domain:
+        if (terms.domain, terms.set_version) != self._domain:
             return []
-        vote = self._recall(terms.deal) or self._decide(terms, message.at_ms)
+        try:
+            vote = self._recall(terms.deal) or self._decide(message)
+        except (ChainUnreachable, InvalidInput):
+            return []  # transient trouble is silence, never a rejection; so is the answer to what are no terms
         return [Send(message.reply_to, VoteCast(vote))]
 
     def _recall(self, deal: str) -> Vote | None:
@@ -49,12 +52,13 @@ class VerifierActor:
         except NotInVault:
             return None
 
-    def _decide(self, terms: Terms, at_ms: int) -> Vote:
+    def _decide(self, asked: AskVote) -> Vote:
         """Returns a new vote, stored before anyone sees it; where a former life's stands already, that one."""
-        facts = self._chain.facts(terms, at_ms)
+        terms = asked.terms
         buyer, seller = self._mandate(terms.buyer_mandate), self._mandate(terms.seller_mandate)
-        reasons = judge(terms, buyer, seller, facts)
-        vote = cast(self._key, self._name, terms, reasons, block=facts.block, at_ms=facts.at_ms)
+        case = Case(terms=terms, buyer=buyer, seller=seller, acceptances=asked.acceptances)
+        facts = self._chain.facts(case, asked.at_ms)
+        vote = cast(self._keys, self._name, terms, judge(case, facts), block=facts.block, at_ms=facts.at_ms)
         failpoints.hit("verifier.before_put")
         try:
             self._memory.put(self._key_of(terms.deal), canonical(vote))

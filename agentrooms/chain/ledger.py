@@ -13,19 +13,25 @@ import hashlib
 
 import msgspec
 
-from agentrooms.chain.port import ChainError, Execution, RawTransaction
+from agentrooms.chain.port import ChainError, Execution, RawTransaction, Sent, Standing
 from agentrooms.consensus.certificate import check_certificate
-from agentrooms.consensus.judgement import Facts, judge
+from agentrooms.consensus.judgement import Case, Facts, judge
 from agentrooms.domain.canonical import canonical, digest
 from agentrooms.domain.deal import Decision, Receipt, Terms
+from agentrooms.domain.eip712 import ZERO_ADDRESS
 from agentrooms.domain.ledger import LedgerFunded, LedgerMinted
+from agentrooms.domain.site import Site
 from agentrooms.domain.verifier_set import VerifierSet
 from agentrooms.events.vault import MemoryVault, NotInVault, Vault
 from agentrooms.services import failpoints
 
-LEDGER_CHAIN_ID = 31_337_000  # ours alone, so that nothing signed for the simulation is valid anywhere else
-LEDGER_ESCROW = "0x" + hashlib.sha256(b"agentrooms/ledger-escrow/v1").hexdigest()[:40]
-NOBODY = "0x" + "0" * 40
+LEDGER = Site(
+    chain_id=31_337_000,  # ours alone, so that nothing signed for the simulation is valid anywhere else
+    escrow="0x" + hashlib.sha256(b"agentrooms/ledger-escrow/v1").hexdigest()[:40],
+    currency="0x" + hashlib.sha256(b"agentrooms/ledger-usdc/v1").hexdigest()[:40],
+    collection="0xb47e3cd837ddf8e4c57f05d70ab865de6e193bbb",  # the CryptoPunks contract, by name only: items are mock
+)
+NOBODY = ZERO_ADDRESS
 
 _EXECUTION = msgspec.json.Decoder(Execution)
 
@@ -39,14 +45,14 @@ class Provided(msgspec.Struct, frozen=True, tag="provided"):
     verifiers: VerifierSet | None = None
 
 
-class Sent(msgspec.Struct, frozen=True, tag="sent"):
+class Mined(msgspec.Struct, frozen=True, tag="sent"):
     """A transaction that was mined at a time of the chain."""
 
     raw: bytes
     at_ms: int
 
 
-_ENTRY: msgspec.json.Decoder[Provided | Sent] = msgspec.json.Decoder(Provided | Sent)
+_ENTRY: msgspec.json.Decoder[Provided | Mined] = msgspec.json.Decoder(Provided | Mined)
 
 
 class LedgerChain:
@@ -59,7 +65,7 @@ class LedgerChain:
         self.owners: dict[tuple[str, str], str] = {}
         self.traits: dict[tuple[str, str], dict[str, str]] = {}
         self.approved: set[tuple[str, str]] = set()
-        self.used: set[str] = set()
+        self.used: dict[str, str] = {}  # by which transaction
         self.used_mandates: set[str] = set()
         self.minted_usdc_micros = 0
         self.block = 0
@@ -74,14 +80,9 @@ class LedgerChain:
         self._recall()
 
     @property
-    def chain_id(self) -> int:
-        """The ledger's chain id."""
-        return LEDGER_CHAIN_ID
-
-    @property
-    def escrow(self) -> str:
-        """The ledger's escrow address."""
-        return LEDGER_ESCROW
+    def site(self) -> Site:
+        """The ledger's own."""
+        return LEDGER
 
     def provide(self, provided: Provided) -> None:
         """Mints USDC and items, sets allowances, registers verifiers; the same key again changes nothing.
@@ -110,9 +111,10 @@ class LedgerChain:
         """Makes the escrow count certificates against this set."""
         self.provide(Provided(f"verifiers/{verifiers.version}", verifiers=verifiers))
 
-    def facts(self, terms: Terms, at_ms: int) -> Facts:
+    def facts(self, case: Case, at_ms: int) -> Facts:
         """Returns the ledger's view of a deal at `at_ms`, or at the latest time its room has shown, when that is later."""
         self._recall()
+        terms = case.terms
         now_ms = self._move(terms.room, at_ms)
         key = (terms.collection, terms.item.token_id)
         return Facts(
@@ -126,6 +128,7 @@ class LedgerChain:
             seller_mandate_spent=terms.seller_mandate in self.used_mandates,
             block=self.block,
             at_ms=now_ms,
+            set_version=self.verifiers.version,
         )
 
     def prepare(self, execution: Execution) -> RawTransaction:
@@ -143,14 +146,24 @@ class LedgerChain:
             room = _EXECUTION.decode(raw).terms.room
         except msgspec.DecodeError as error:
             raise ChainError(f"transaction {tx_hash} is not an escrow execution: {error}") from error
-        sent = Sent(raw, self._move(room, at_ms))
-        self._keep(sent)
-        self._apply(sent)
+        mined = Mined(raw, self._move(room, at_ms))
+        self._keep(mined)
+        self._apply(mined)
 
-    def receipt(self, tx_hash: str) -> Receipt | None:
+    def reprice(self, tx_hash: str) -> RawTransaction:
+        """Raises ChainError: the ledger has no prices, nothing gets stuck."""
+        raise ChainError(f"transaction {tx_hash} cannot be repriced: the ledger has no fees")
+
+    def sent(self, tx_hash: str) -> Sent:
         """Returns the receipt; on the ledger one block is final."""
         self._recall()
-        return self._receipts.get(tx_hash)
+        receipt = self._receipts.get(tx_hash)
+        return Sent(confirmations=int(receipt is not None), receipt=receipt)
+
+    def standing(self, terms: Terms, at_ms: int) -> Standing:
+        """Returns the room's time and the deal's execution."""
+        self._recall()
+        return Standing(self._move(terms.room, at_ms), self._receipts.get(self.used.get(terms.deal, "")))
 
     def assert_conserved(self) -> None:
         """Raises ChainError when money appeared or vanished or a balance is negative."""
@@ -158,7 +171,7 @@ class LedgerChain:
         if held != self.minted_usdc_micros or min(self.balances.values(), default=0) < 0:
             raise ChainError(f"the ledger holds {held} micro-USDC of {self.minted_usdc_micros}, or a debt")
 
-    def _keep(self, entry: Provided | Sent) -> None:
+    def _keep(self, entry: Provided | Mined) -> None:
         failpoints.hit("chain.before_keep")
         self._kept_all = False  # should the memory fail now, it may hold the entry or not
         self._memory.put(_entry_key(self._entries), canonical(entry))
@@ -179,13 +192,13 @@ class LedgerChain:
             self._kept_all = False
             raise
 
-    def _next_entry(self) -> Provided | Sent | None:
+    def _next_entry(self) -> Provided | Mined | None:
         try:
             return _ENTRY.decode(self._memory.get(_entry_key(self._entries)))
         except NotInVault:
             return None
 
-    def _apply(self, entry: Provided | Sent) -> None:
+    def _apply(self, entry: Provided | Mined) -> None:
         if isinstance(entry, Provided):
             self._give(entry)
         else:
@@ -207,12 +220,13 @@ class LedgerChain:
         if provided.verifiers is not None:
             self.verifiers = provided.verifiers
 
-    def _mine(self, sent: Sent) -> None:
-        execution, tx_hash = _EXECUTION.decode(sent.raw), _hash(sent.raw)
-        at_ms = self._move(execution.terms.room, sent.at_ms)
+    def _mine(self, mined: Mined) -> None:
+        execution, tx_hash = _EXECUTION.decode(mined.raw), _hash(mined.raw)
+        at_ms = self._move(execution.terms.room, mined.at_ms)
         reason = self._refusal(execution, at_ms)
         if reason == "":
             self._swap(execution.terms)
+            self.used[execution.terms.deal] = tx_hash
         self.block += 1
         self.block_hash = digest("agentrooms/ledger-block/v1", canonical([self.block_hash, tx_hash, at_ms, reason]))
         self._receipts[tx_hash] = Receipt(self.block, self.block_hash, at_ms, reason, reason == "", tx_hash)
@@ -227,9 +241,9 @@ class LedgerChain:
     def _refusal(self, execution: Execution, at_ms: int) -> str:
         """Returns why the escrow refuses, "" when it does not."""
         terms = execution.terms
-        if (terms.chain_id, terms.escrow) != (self.chain_id, self.escrow):
+        if terms.domain != LEDGER.domain:
             return "other_chain"
-        reasons = judge(terms, execution.buyer, execution.seller, self.facts(terms, at_ms))
+        reasons = judge(execution.case, self.facts(execution.case, at_ms))
         if reasons:
             return reasons[0]
         wrong = check_certificate(execution.votes, Decision.APPROVE, terms, self.verifiers)
@@ -242,7 +256,6 @@ class LedgerChain:
         self.balances[terms.seller_wallet] = self.balances.get(terms.seller_wallet, 0) + terms.price_usdc_micros
         self.owners[key] = terms.buyer_wallet
         self.approved.discard(key)
-        self.used.add(terms.deal)
         self.used_mandates |= {terms.buyer_mandate, terms.seller_mandate}
 
 

@@ -7,15 +7,19 @@ from typing import TypeVar
 import msgspec
 
 from agentrooms.actors.hosting import Hosting
-from agentrooms.actors.messages import Acts, Committed, Decide, Message, Refused, Spawn, Tick
+from agentrooms.actors.messages import Accepted, Acts, Committed, Decide, Message, Refused, Spawn, Tick
 from agentrooms.actors.room import RoomActor, RoomConfig
 from agentrooms.actors.runtime import Send
+from agentrooms.chain.ledger import LEDGER
+from agentrooms.domain.acceptance import AgentKeys
 from agentrooms.domain.act import Act, Reason
+from agentrooms.domain.deal import Acceptance, Terms
 from agentrooms.domain.event import Event
 from agentrooms.domain.posting import Venue, quote_id
 from agentrooms.domain.terms import ActKind
 from agentrooms.domain.user import WalletBudgeted
 from agentrooms.events.journal import Entry, Journal
+from agentrooms.events.keyring import Keyring
 from agentrooms.events.memory import MemoryEventStore
 from agentrooms.events.store import EventStore
 from agentrooms.events.vault import MemoryVault, put_mandate
@@ -30,27 +34,43 @@ HOST_A, HOST_B = (f"host:{samples.ROOM}:{n}" for n in (0, 1))
 Kind = TypeVar("Kind", bound=Message)
 
 
+def keys_of(agent: str) -> AgentKeys:
+    """The keys of an agent, which are named after its wallet."""
+    return samples.agent_keys(agent.removeprefix("agent_"))
+
+
+def words_for(terms: Terms) -> tuple[Acceptance, Acceptance]:
+    """What both agents of a deal say to it."""
+    return samples.acceptances(terms, terms.buyer.removeprefix("agent_"), terms.seller.removeprefix("agent_"))
+
+
 class Stage:
     """One room with three buyers and two sellers, who have joined in round 1."""
 
-    def __init__(self, store: EventStore | None = None, room: str = samples.ROOM, budget: int = 100) -> None:
+    def __init__(
+        self, store: EventStore | None = None, room: str = samples.ROOM, budget: int = 100, *, patient: bool = True
+    ) -> None:
         self.store = store if store is not None else MemoryEventStore()
         self.vault = MemoryVault()
         if self.store.head() == 0:
             budgets = [WalletBudgeted(m.mandate.principal, budget * USDC) for m in BUYERS.values()]
             Journal(self.store).append([Entry(b) for b in budgets], at_ms=0, cmd="budgets")
         Journal(self.store, room).append([Entry(samples.opened(room))], at_ms=0, cmd=f"open:{room}")
-        for mandate in MANDATES.values():
+        self.memory = MemoryVault()
+        for agent, mandate in MANDATES.items():
             put_mandate(self.vault, mandate)
+            self.memory.put(*Keyring(self.memory, KEY).seal(agent, keys_of(agent)))
         self.config = RoomConfig(
             room=room,
             hosting=Hosting(room, 2),
             settlement="settlement",
             watcher="watcher",
-            venue=Venue(SET.chain_id, SET.escrow, 1, 50_000),
+            venue=Venue(LEDGER, 1, 50_000),
             run_key=KEY,
+            patient=patient,
         )
         self.actor = self.make()
+        self.sends: list[Send] = []  # all there were
         self.round = 0
         for agent, mandate in MANDATES.items():
             self.tell(Spawn(msgspec.structs.replace(samples.spawned(agent, mandate), swarm="swarm_1")))
@@ -62,17 +82,19 @@ class Stage:
 
     def tell(self, message: Message) -> list[Send]:
         """Delivers one message."""
-        return self.actor.receive(message)
+        sends = self.actor.receive(message)
+        self.sends += sends
+        return sends
 
-    def play(self, *acts: Act, late: tuple[Act, ...] = ()) -> list[Send]:
-        """Runs one round with these acts of the first host and `late` ones of the last."""
+    def play(self, *acts: Act, late: tuple[Act, ...] = (), words: tuple[Accepted, ...] = ()) -> list[Send]:
+        """Runs one round with these acts and words for deals of the first host and `late` acts of the last."""
         self.round += 1
         sends = self.tell(Tick(self.round))
         hosts = [s.to for s in sends if isinstance(s.message, Decide)]
         for host in hosts:
             assert events(sends) == []
             said = (*(acts if host == hosts[0] else ()), *(late if host == hosts[-1] else ()))
-            sends = self.tell(Acts(self.round, host, said))
+            sends = self.tell(Acts(self.round, host, said, words if host == hosts[0] else ()))
         return sends
 
 

@@ -18,6 +18,7 @@ from agentrooms.domain.room import ActPosted
 from agentrooms.domain.terms import ActKind, StrategyName, Style
 from agentrooms.domain.trader import OutsideMandate
 from agentrooms.events.journal import Entry, Journal
+from agentrooms.events.keyring import Keyring
 from agentrooms.events.memory import MemoryEventStore
 from agentrooms.events.vault import MemoryVault, put_mandate
 from tests.actors.stage import MANDATES, Stage, accept, events, offer
@@ -31,7 +32,7 @@ def host(past: tuple[Event, ...], without: tuple[str, ...] = ()) -> AgentHost:
     for agent, mandate in MANDATES.items():
         if agent not in without:
             put_mandate(vault, mandate)
-    return AgentHost("host:room_1:0", Hosting("room_1", 1), vault, KEY, journal_of(past))
+    return AgentHost("host:room_1:0", Hosting("room_1", 1), vault, KEY, journal_of(past), Keyring(vault, KEY))
 
 
 def journal_of(past: tuple[Event, ...]) -> Journal:

@@ -195,7 +195,7 @@ SECRETS: list[dict[str, object]] = [
     {"start_usdc_micros": 87_123_456},
     {"maximum_usdc_micros": 87 * USDC},
     {"fills": 87},
-    {"salt": "87" * 16},
+    {"identity": "87" * 16},
 ]
 
 
@@ -217,7 +217,20 @@ def test_a_refusal_tells_nothing_of_bytes_that_are_no_mandate() -> None:
     stage = Stage()
     mandate = samples.buyer_mandate("b9")
     event = samples.spawned("agent_b9", mandate)
-    stage.vault.put(event.mandate_hash, b'{"mandate":{"role":"limit 87"},"public_key":"","signature":""}')
+    stage.vault.put(event.mandate_hash, b'{"mandate":{"role":"limit 87"},"signature":""}')
+    stage.tell(Spawn(event))
+    ((_name, why),) = refusals(stage.play())
+    assert why == f"the vault holds nothing for {event.mandate_hash}"
+
+
+@pytest.mark.parametrize("changes", [{"salt": "87" * 16}, {"principal": "limit 87"}, {"expires_at_ms": -87}])
+def test_a_refusal_tells_nothing_of_a_mandate_that_has_no_hash(changes: dict[str, object]) -> None:
+    """It is nobody's: what was put in its place cannot be what the agent names."""
+    stage = Stage()
+    mandate = samples.buyer_mandate("b9")
+    event = samples.spawned("agent_b9", mandate)
+    odd = msgspec.structs.replace(mandate, mandate=msgspec.structs.replace(mandate.mandate, **changes))
+    stage.vault.put(event.mandate_hash, msgspec.json.encode(odd))
     stage.tell(Spawn(event))
     ((_name, why),) = refusals(stage.play())
     assert why == f"the vault holds nothing for {event.mandate_hash}"

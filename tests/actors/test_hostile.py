@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from itertools import cycle
+
 import msgspec
+import pytest
 
 from agentrooms.actors.messages import AskVote, Message, VoteCast
-from agentrooms.actors.runtime import Send
+from agentrooms.actors.plans import room_address, settlement_address, verifier_keys
+from agentrooms.actors.runtime import Actor, Send
 from agentrooms.chain.ledger import LedgerChain
-from agentrooms.consensus.judgement import Facts
+from agentrooms.chain.port import Execution, Standing
+from agentrooms.consensus.judgement import Case, Facts
 from agentrooms.consensus.votes import cast
-from agentrooms.domain.deal import DealState, FailReason, Terms
-from agentrooms.domain.keys import derive_key
+from agentrooms.domain.deal import DealFailed, DealState, Decision, FailReason, Terms
 from agentrooms.domain.room import RoomStatus
+from agentrooms.events.record import decode_line
 from agentrooms.sim.engine import Engine
 from agentrooms.sim.settings import preset
+from tests.domain import runs
 from tests.domain.runs import Silent
 
 UNDERFUNDED = msgspec.structs.replace(preset("balanced_market", 3), underfunded_permille=1000)
@@ -23,21 +29,24 @@ class Slanderer:
     """A verifier that blames the seller, whatever the deal."""
 
     def __init__(self, engine: Engine, name: str) -> None:
-        self._key = derive_key(engine.run_key, "verifier", name)
+        self._keys = verifier_keys(engine.run_key, name)
         self._name = name
 
     def receive(self, message: Message) -> list[Send]:
         assert isinstance(message, AskVote)
         reasons = ("balance_too_low", "item_not_approved")
-        vote = cast(self._key, self._name, message.terms, reasons, block=1, at_ms=message.at_ms)
+        vote = cast(self._keys, self._name, message.terms, reasons, block=1, at_ms=message.at_ms)
         return [Send(message.reply_to, VoteCast(vote))]
 
 
 class Lagging(LedgerChain):
     """A ledger whose final time is half a minute behind."""
 
-    def facts(self, terms: Terms, at_ms: int) -> Facts:
-        return super().facts(terms, at_ms - 30_000)
+    def facts(self, case: Case, at_ms: int) -> Facts:
+        return super().facts(case, at_ms - 30_000)
+
+    def standing(self, terms: Terms, at_ms: int) -> Standing:
+        return super().standing(terms, at_ms - 30_000)
 
 
 class NeverMines(LedgerChain):
@@ -48,9 +57,16 @@ class NeverMines(LedgerChain):
     def send(self, raw: bytes, at_ms: int) -> None:
         """Loses the transaction."""
 
-    def facts(self, terms: Terms, at_ms: int) -> Facts:
+    def standing(self, terms: Terms, at_ms: int) -> Standing:
         self.looks += 1
-        return super().facts(terms, at_ms + 1_000 * self.looks)
+        return super().standing(terms, at_ms + 1_000 * self.looks)
+
+
+class Paused(LedgerChain):
+    """A ledger whose escrow is paused, which no verifier sees: every transaction is refused."""
+
+    def _refusal(self, execution: Execution, at_ms: int) -> str:
+        return "paused"
 
 
 def test_two_slanderers_make_nobody_leave() -> None:
@@ -91,3 +107,63 @@ def test_an_approved_deal_that_is_never_mined_expires_on_chain() -> None:
     assert deals[0].fail_reason is FailReason.EXPIRED  # later ones may be rejected: this chain's clock runs ahead
     assert deals[0].tx_hash is not None
     assert engine.room.live_deals() == []
+
+
+class Postponed:
+    """A settlement whose words to the room are on their way for some time."""
+
+    def __init__(self, settlement: Actor, room: str, delays_ms: tuple[int, ...]) -> None:
+        self._settlement = settlement
+        self._room = room
+        self._delays_ms = cycle(delays_ms)
+
+    def receive(self, message: Message) -> list[Send]:
+        sends = self._settlement.receive(message)
+        return [s._replace(delay_ms=next(self._delays_ms)) if s.to == self._room else s for s in sends]
+
+
+def refused_run(delays_ms: tuple[int, ...] = (0,), kills: tuple[int, ...] = ()) -> Engine:
+    """A run in which the escrow refuses all that verifiers approve."""
+    engine = Engine(preset("small_test", 1), chain=Paused())
+    plan = engine.genesis.settlement_plan
+    address = settlement_address(engine.room_id)
+
+    def make() -> Actor:
+        return Postponed(plan.make(address, engine._parts), room_address(engine.room_id), delays_ms)
+
+    engine.runtime.place(address, make)
+    count = 0
+    while engine.runtime.step():
+        count += 1
+        if count in kills:
+            engine.runtime.rebuild(room_address(engine.room_id))
+    engine.finish()
+    return engine
+
+
+def test_a_deal_whose_transaction_reverts_waits_for_its_deadline() -> None:
+    """It fails in the first round past it, with the reason of the revert, and nobody is blamed."""
+    engine = refused_run()
+    deals = list(engine.room.deals.values())
+    assert deals
+    for deal in deals:
+        assert (deal.fail_reason, deal.decision) == (FailReason.EXPIRED, Decision.APPROVE)
+        assert deal.ended_round is not None
+        assert engine.room.at_ms(deal.ended_round - 1) <= deal.terms.deadline_ms < engine.room.at_ms(deal.ended_round)
+    failed = [decode_line(line).event for line in runs.log_of(engine) if b'"deal.failed"' in line]
+    assert {(e.detail, e.at_fault) for e in failed if isinstance(e, DealFailed)} == {("paused", ())}
+
+
+@pytest.mark.parametrize(
+    ("delays_ms", "kills"),
+    [
+        ((7,), ()),
+        ((2_500, 0, 900), ()),
+        ((9_000, 1_500), ()),
+        ((0,), tuple(range(50, 2_000, 97))),
+        ((3_100, 0), (300,)),
+    ],
+)
+def test_when_a_revert_is_heard_of_changes_no_byte(delays_ms: tuple[int, ...], kills: tuple[int, ...]) -> None:
+    """Slow answers and a room that is made anew: the deals end in the same rounds."""
+    assert runs.log_of(refused_run(delays_ms, kills)) == runs.log_of(refused_run())

@@ -25,6 +25,7 @@ CASES = {
     "small": (runs.settings("small_test", 1), 0),
     "underfunded": (runs.settings("small_test", 2, underfunded=1000), 0),
     "two_silent": (runs.settings("small_test", 1), 2),
+    "hasty": (msgspec.structs.replace(SMALL, deal_ms=2_000), 0),
     "no_quorum": (runs.settings("small_test", 1), 3),
     "crowded": (custom(2, 12, 12), 2),  # slow verifications with other jobs queued behind them
 }

@@ -11,6 +11,7 @@ import pytest
 from agentrooms.actors import room as room_
 from agentrooms.actors.agent_host import AgentHost
 from agentrooms.actors.messages import (
+    Accepted,
     Acts,
     Close,
     Decide,
@@ -28,13 +29,14 @@ from agentrooms.actors.room import RoomLost
 from agentrooms.domain.act import Act, Reason
 from agentrooms.domain.agent import AgentLeft, AgentPaused, AgentReconfigured, AgentResumed, AgentSpawned
 from agentrooms.domain.assets import WantKind, Wants
-from agentrooms.domain.deal import DealLocked
+from agentrooms.domain.deal import DealLocked, DealVerifying
 from agentrooms.domain.room import ActPosted, ActsExplained, RoomClosed, RoomStatus
 from agentrooms.domain.terms import ActKind, AgentStatus, LeaveReason, StrategyName
 from agentrooms.events.journal import Journal
+from agentrooms.events.keyring import Keyring
 from agentrooms.events.memory import MemoryEventStore
 from agentrooms.events.vault import MemoryVault, put_mandate
-from tests.actors.stage import HOST_A, HOST_B, MANDATES, Stage, accept, events, offer, refusals, sent
+from tests.actors.stage import HOST_A, HOST_B, MANDATES, Stage, accept, events, offer, refusals, sent, words_for
 from tests.domain import samples
 from tests.domain.samples import ROOM, USDC
 from tests.events import oracle
@@ -127,14 +129,59 @@ def test_a_lock_beyond_the_wallets_budget_is_dropped() -> None:
     assert len(events(stage.play(accept("agent_b0", "agent_s2", 2, 89)))) == 3
 
 
-def test_a_lock_asks_for_verification_once() -> None:
-    """With the terms of the log, at the lock's room time."""
+def test_verification_is_asked_for_once_when_both_agents_have_signed() -> None:
+    """With the terms and words of the log, at their round's room time; one word alone waits for the other."""
     stage = Stage()
     stage.play(offer("agent_s1", 90))
     sends = stage.play(accept("agent_b0", "agent_s1", 2, 90))
     (lock,) = [e for e in events(sends) if isinstance(e, DealLocked)]
-    assert sent(sends, VerifyDeal) == [VerifyDeal(lock.terms, samples.START_MS + 3 * samples.ROUND_MS)]
-    assert sent(stage.play(), VerifyDeal) == []
+    words = words_for(lock.terms)
+    buyers, sellers = (Accepted(lock.terms.deal, word) for word in words)
+    assert [sent(sends, VerifyDeal), sent(stage.play(), VerifyDeal)] == [[], []]
+    alone = stage.play(words=(buyers,))
+    assert (events(alone), sent(alone, VerifyDeal)) == ([], [])
+    both = stage.play(words=(sellers,))
+    assert events(both) == [DealVerifying(words, lock.terms.deal, 6)]
+    assert sent(both, VerifyDeal) == [VerifyDeal(lock.terms, words, samples.START_MS + 6 * samples.ROUND_MS)]
+    assert sent(stage.play(words=(buyers, sellers)), VerifyDeal) == []
+
+
+def test_a_stranger_has_no_word_in_a_deal() -> None:
+    """Nor do words for another deal count; a rebuilt room waits for both anew."""
+    stage = Stage()
+    stage.play(offer("agent_s1", 90))
+    (lock,) = [e for e in events(stage.play(accept("agent_b0", "agent_s1", 2, 90))) if isinstance(e, DealLocked)]
+    deal, (buyer, seller) = lock.terms.deal, words_for(lock.terms)
+    stranger = Accepted(deal, msgspec.structs.replace(seller, agent="agent_b2"))
+    other = Accepted("deal_other", seller)
+    assert events(stage.play(words=(Accepted(deal, buyer), stranger, other))) == []
+    stage.actor = stage.make()
+    assert events(stage.play(words=(Accepted(deal, seller),))) == []
+    assert events(stage.play(words=(Accepted(deal, buyer),))) == [DealVerifying((buyer, seller), deal, 6)]
+
+
+def test_hosts_give_their_agents_words_until_the_deal_has_both() -> None:
+    """Each host for its own agents, in every round: what was lost on the way is said again."""
+    stage = Stage()
+    stage.play(offer("agent_s1", 90))
+    (lock,) = [e for e in events(stage.play(accept("agent_b0", "agent_s1", 2, 90))) if isinstance(e, DealLocked)]
+    signer = Keyring(stage.memory, samples.KEY)
+
+    def said(round_: int) -> list[Accepted]:
+        words: list[Accepted] = []
+        for address in (HOST_A, HOST_B):
+            journal = Journal(stage.store, ROOM)
+            host = AgentHost(address, stage.config.hosting, stage.vault, samples.KEY, journal, signer)
+            for acts in sent(host.receive(Decide(round_, stage.actor._journal.head.seq, ())), Acts):
+                words += acts.accepted
+        return words
+
+    both = {Accepted(lock.terms.deal, word) for word in words_for(lock.terms)}
+    for round_ in (4, 5):
+        assert len(said(round_)) == 2
+        assert set(said(round_)) == both
+    stage.play(words=tuple(both))
+    assert said(6) == []
 
 
 # --- Rounds ---------------------------------------------------------------------------------------------
@@ -175,8 +222,9 @@ def test_hosts_get_each_event_once_and_a_rebuilt_room_tells_where_the_log_stands
     for mandate in MANDATES.values():
         put_mandate(vault, mandate)
     journal = Journal(stage.store, ROOM)
-    host = AgentHost(HOST_A, stage.config.hosting, vault, samples.KEY, journal)
-    later = AgentHost(HOST_A, stage.config.hosting, vault, samples.KEY, Journal(MemoryEventStore(), ROOM))
+    signer = Keyring(stage.memory, samples.KEY)
+    host = AgentHost(HOST_A, stage.config.hosting, vault, samples.KEY, journal, signer)
+    later = AgentHost(HOST_A, stage.config.hosting, vault, samples.KEY, Journal(MemoryEventStore(), ROOM), signer)
     later._journal = Journal(stage.store, ROOM)
     assert host.receive(again) == later.receive(again) != []
 

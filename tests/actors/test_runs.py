@@ -52,8 +52,10 @@ class Twisted:
         assert isinstance(message, Decide)
         (send,) = self.host.receive(message)
         assert isinstance(send.message, Acts)
-        acts = Acts(send.message.round, send.message.host, tuple(self.twist(send.message.acts)))  # type: ignore[arg-type]
-        return [Send(send.to, acts, self.delay_ms)]
+        said = send.message
+        acts, accepted = tuple(self.twist(said.acts)), tuple(self.twist(said.accepted))
+        twisted = Acts(said.round, said.host, acts, accepted)  # type: ignore[arg-type]
+        return [Send(send.to, twisted, self.delay_ms)]
 
 
 @pytest.mark.parametrize("delays", [(9, 5, 0), (0, 700, 20)])

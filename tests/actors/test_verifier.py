@@ -5,9 +5,14 @@ from __future__ import annotations
 import msgspec
 
 from agentrooms.actors.messages import AskVote, VoteCast
+from agentrooms.actors.plans import verifier_keys
 from agentrooms.actors.verifier import VerifierActor
+from agentrooms.chain.ledger import LedgerChain
+from agentrooms.chain.port import ChainUnreachable, ChainView
+from agentrooms.consensus.judgement import Case, Facts
+from agentrooms.consensus.votes import is_valid
 from agentrooms.domain.canonical import canonical
-from agentrooms.domain.deal import Decision, Vote
+from agentrooms.domain.deal import Decision, Terms, Vote
 from agentrooms.events.vault import MemoryVault, NotInVault, Vault, put_mandate
 from tests.domain import samples
 from tests.domain.samples import BUYER, SELLER, SET, START_MS, TERMS
@@ -15,17 +20,22 @@ from tests.domain.samples import BUYER, SELLER, SET, START_MS, TERMS
 NAME = SET.verifiers[0].id
 
 
-def verifier(memory: Vault, *, knows: bool = True) -> VerifierActor:
+def verifier(memory: Vault, *, knows: bool = True, chain: ChainView | None = None) -> VerifierActor:
     """The first verifier of the set; one that knows no mandate must reject."""
     vault = MemoryVault()
     for mandate in (BUYER, SELLER) if knows else ():
         put_mandate(vault, mandate)
-    return VerifierActor(NAME, samples.verifier_key(NAME), samples.ledger(), vault, memory, set_version=SET.version)
+    keys = verifier_keys(samples.KEY, NAME)
+    return VerifierActor(NAME, keys, chain or samples.ledger(), vault, memory, set_version=SET.version)
+
+
+def asked(terms: Terms = TERMS) -> AskVote:
+    return AskVote(terms, samples.acceptances(), START_MS, "settlement")
 
 
 def vote(actor: VerifierActor) -> Vote:
     """Its answer on the sample deal."""
-    (send,) = actor.receive(AskVote(TERMS, START_MS, "settlement"))
+    (send,) = actor.receive(asked())
     assert isinstance(send.message, VoteCast)
     return send.message.vote
 
@@ -61,4 +71,38 @@ def test_a_verifier_answers_nothing_of_another_chain_escrow_or_set() -> None:
     """What is not its own it leaves alone."""
     for changed in ({"chain_id": 1}, {"escrow": "0x" + "1" * 40}, {"set_version": 2}):
         terms = msgspec.structs.replace(TERMS, **changed)
-        assert verifier(MemoryVault()).receive(AskVote(terms, START_MS, "settlement")) == []
+        assert verifier(MemoryVault()).receive(asked(terms)) == []
+
+
+class Unsteady(LedgerChain):
+    """A chain that does not answer the first questions."""
+
+    silent = 2
+
+    def facts(self, case: Case, at_ms: int) -> Facts:
+        if self.silent:
+            self.silent -= 1
+            raise ChainUnreachable("no answer")
+        return super().facts(case, at_ms)
+
+
+def test_a_chain_that_does_not_answer_makes_a_verifier_silent() -> None:
+    """It has decided nothing and remembers nothing; asked again it looks again, and decides by what it then sees."""
+    memory = MemoryVault()
+    chain = Unsteady()
+    actor = verifier(memory, chain=chain)
+    assert [actor.receive(asked()), actor.receive(asked())] == [[], []]
+    assert memory.export() == b""
+    late = vote(actor)
+    assert late.annex.reasons != ()
+    assert is_valid(late, TERMS, SET)
+    chain.silent = 9
+    assert vote(actor) == late
+
+
+def test_a_word_that_is_not_the_agents_is_a_reason_to_reject() -> None:
+    """The verifier believes neither the room nor settlement that both agreed."""
+    words = samples.acceptances(TERMS, "buyer", "buyer")
+    (send,) = verifier(MemoryVault()).receive(AskVote(TERMS, words, START_MS, "settlement"))
+    assert isinstance(send.message, VoteCast)
+    assert send.message.vote.annex.reasons == ("seller_acceptance_invalid",)

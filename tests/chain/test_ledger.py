@@ -10,23 +10,43 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentrooms.chain.ledger import NOBODY, LedgerChain
-from agentrooms.chain.port import ChainError, Execution
-from agentrooms.consensus.judgement import Facts
+from agentrooms.chain.port import ChainError, Execution, Sent, Standing
+from agentrooms.consensus.judgement import Case, Facts
 from agentrooms.domain.deal import Receipt
 from agentrooms.domain.ledger import LedgerFunded, LedgerMinted
 from agentrooms.domain.mandate import SignedMandate
 from tests.domain import samples
-from tests.domain.samples import BUYER, COLLECTION, ITEM, SELLER, SET, START_MS, TERMS, USDC, ledger, terms_of, wallet
+from tests.domain.samples import (
+    BUYER,
+    COLLECTION,
+    ITEM,
+    SELLER,
+    SET,
+    START_MS,
+    TERMS,
+    USDC,
+    acceptances,
+    case_of,
+    ledger,
+    terms_of,
+    wallet,
+)
 
 replace = msgspec.structs.replace
 KEY = (COLLECTION, ITEM.token_id)
 
 
 def execution(
-    buyer: SignedMandate = BUYER, seller: SignedMandate = SELLER, *, approvals: int = 7, **changes: Any
+    buyer: SignedMandate = BUYER,
+    seller: SignedMandate = SELLER,
+    *,
+    approvals: int = 7,
+    signing: tuple[str, str] = ("buyer", "seller"),
+    **changes: Any,
 ) -> Execution:
     terms = terms_of(buyer, seller, **changes)
-    return Execution(terms=terms, buyer=buyer, seller=seller, votes=samples.votes(approvals, terms=terms))
+    case = Case(terms=terms, buyer=buyer, seller=seller, acceptances=acceptances(terms, *signing))
+    return Execution(case, samples.votes(approvals, terms=terms))
 
 
 GOOD = execution()
@@ -35,25 +55,32 @@ GOOD = execution()
 def send(chain: LedgerChain, what: Execution, at_ms: int = START_MS) -> Receipt:
     transaction = chain.prepare(what)
     chain.send(transaction.raw, at_ms)
-    receipt = chain.receipt(transaction.tx_hash)
-    assert receipt is not None
-    return receipt
+    sent = chain.sent(transaction.tx_hash)
+    assert sent.receipt is not None
+    assert (sent.confirmations, sent.stuck) == (1, False)
+    return sent.receipt
+
+
+def recased(**changes: Any) -> Execution:
+    """The good execution with another case."""
+    return replace(GOOD, case=replace(GOOD.case, **changes))
 
 
 def holdings(chain: LedgerChain) -> tuple[Any, ...]:
-    return dict(chain.balances), dict(chain.allowances), dict(chain.owners), set(chain.approved), set(chain.used)
+    return dict(chain.balances), dict(chain.allowances), dict(chain.owners), set(chain.approved), dict(chain.used)
 
 
 def test_a_deal_moves_item_and_money_in_one_step() -> None:
     """Everything before, everything after."""
     chain = ledger()
-    assert send(chain, GOOD).succeeded
+    receipt = send(chain, GOOD)
+    assert receipt.succeeded
     assert holdings(chain) == (
         {wallet("buyer"): 920 * USDC, wallet("seller"): 80 * USDC},
         {wallet("buyer"): 920 * USDC},
         {KEY: wallet("buyer")},
         set(),
-        {TERMS.deal},
+        {TERMS.deal: receipt.tx_hash},
     )
 
 
@@ -67,7 +94,7 @@ def prepared(**changes: Any) -> LedgerChain:
 
 REFUSALS: list[tuple[str, LedgerChain, Execution, int]] = [
     ("other_chain", ledger(), execution(chain_id=1), START_MS),
-    ("other_chain", ledger(), execution(escrow="0x1"), START_MS),
+    ("other_chain", ledger(), execution(escrow="0x" + "1" * 40), START_MS),
     ("seller_does_not_own_item", prepared(owners={KEY: wallet("thief")}), GOOD, START_MS),
     ("seller_does_not_own_item", prepared(owners={}), GOOD, START_MS),
     ("item_not_approved", prepared(approved=set()), GOOD, START_MS),
@@ -75,19 +102,21 @@ REFUSALS: list[tuple[str, LedgerChain, Execution, int]] = [
     ("allowance_too_low", prepared(allowances={}), GOOD, START_MS),
     ("item_traits_differ", prepared(traits={KEY: {"grade": "rare"}}), GOOD, START_MS),
     ("deadline_passed", ledger(), GOOD, TERMS.deadline_ms + 1),
-    ("deal_already_used", prepared(used={TERMS.deal}), GOOD, START_MS),
+    ("deal_already_used", prepared(used={TERMS.deal: "0x"}), GOOD, START_MS),
     ("buyer_mandate_spent", prepared(used_mandates={TERMS.buyer_mandate}), GOOD, START_MS),
     ("seller_mandate_spent", prepared(used_mandates={TERMS.seller_mandate}), GOOD, START_MS),
     ("buyer_mandate_invalid:price_above_limit", ledger(), execution(price=101 * USDC), START_MS),
     ("seller_mandate_invalid:price_below_limit", ledger(), execution(price=59 * USDC), START_MS),
-    ("buyer_mandate_invalid:signature", ledger(), replace(GOOD, buyer=replace(BUYER, signature="")), START_MS),
-    ("seller_mandate_invalid:other", ledger(), replace(GOOD, seller=BUYER), START_MS),
+    ("buyer_mandate_invalid:signature", ledger(), recased(buyer=replace(BUYER, signature="")), START_MS),
+    ("seller_mandate_invalid:other", ledger(), recased(seller=BUYER), START_MS),
+    ("buyer_acceptance_invalid", ledger(), recased(acceptances=acceptances()[1:]), START_MS),
+    ("seller_acceptance_invalid", ledger(), execution(signing=("buyer", "buyer")), START_MS),
     ("certificate_invalid", ledger(), execution(approvals=4), START_MS),
     ("certificate_invalid", ledger(), execution(approvals=0), START_MS),
     ("certificate_invalid", ledger(), replace(GOOD, votes=samples.votes(2, 5)), START_MS),
     ("certificate_invalid", ledger(), replace(GOOD, votes=samples.votes(7)[::-1]), START_MS),
-    ("certificate_invalid", ledger(), execution(set_version=2), START_MS),
-    ("self_trade", ledger(), execution(samples.buyer_mandate("seller")), START_MS),
+    ("other_set_version", ledger(), execution(set_version=2), START_MS),
+    ("self_trade", ledger(), execution(samples.buyer_mandate("seller"), signing=("seller", "seller")), START_MS),
 ]
 
 
@@ -143,7 +172,7 @@ def test_the_deadline_itself_is_in_time() -> None:
 def test_chain_time_never_goes_back() -> None:
     """A later look or block moves it on for all that follow."""
     chain = ledger()
-    assert chain.facts(TERMS, TERMS.deadline_ms + 1).at_ms == TERMS.deadline_ms + 1
+    assert chain.facts(case_of(), TERMS.deadline_ms + 1).at_ms == TERMS.deadline_ms + 1
     assert send(chain, GOOD, START_MS).reason == "deadline_passed"
 
 
@@ -151,12 +180,15 @@ def test_facts_are_what_the_ledger_holds() -> None:
     """Before, after, and of things it has never heard of."""
     chain = ledger()
     money = 1_000 * USDC
-    assert chain.facts(TERMS, 5) == Facts(wallet("seller"), ITEM.traits, True, money, money, False, False, False, 0, 5)
+    assert chain.facts(case_of(), 5) == Facts(
+        wallet("seller"), ITEM.traits, True, money, money, False, False, False, 0, 5
+    )
     send(chain, GOOD, 7)
     left = 920 * USDC
-    assert chain.facts(TERMS, 7) == Facts(wallet("buyer"), ITEM.traits, False, left, left, True, True, True, 1, 7)
-    unknown = terms_of(item=samples.item(9), buyer_wallet="0x9", buyer_mandate="0", seller_mandate="0", deal="d")
-    assert chain.facts(unknown, 7) == Facts(NOBODY, {}, False, 0, 0, False, False, False, 1, 7)
+    assert chain.facts(case_of(), 7) == Facts(wallet("buyer"), ITEM.traits, False, left, left, True, True, True, 1, 7)
+    zero = "0" * 64
+    unknown = terms_of(item=samples.item(9), buyer_wallet="0x9", buyer_mandate=zero, seller_mandate=zero, deal="d")
+    assert chain.facts(case_of(unknown), 7) == Facts(NOBODY, {}, False, 0, 0, False, False, False, 1, 7)
 
 
 @pytest.mark.parametrize("raw", [b"", b"{}", b"\xff", b"[]"])
@@ -165,7 +197,25 @@ def test_bytes_that_are_no_execution_are_an_error(raw: bytes) -> None:
     chain = ledger()
     with pytest.raises(ChainError):
         chain.send(raw, START_MS)
-    assert (chain.block, chain.receipt("0x")) == (0, None)
+    assert (chain.block, chain.sent("0x")) == (0, Sent())
+
+
+def test_standing_tells_who_executed_a_deal_and_what_time_it_is() -> None:
+    """Refused transactions execute nothing; whichever succeeded is told, with the room's latest time."""
+    chain = ledger()
+    refused = execution(approvals=4)
+    assert send(chain, refused, 5).succeeded is False
+    assert chain.standing(TERMS, 7) == Standing(7)
+    receipt = send(chain, GOOD, 9)
+    assert chain.standing(TERMS, 8) == Standing(9, receipt)
+    assert chain.standing(terms_of(round_=6), TERMS.deadline_ms + 1) == Standing(TERMS.deadline_ms + 1)
+
+
+def test_nothing_gets_stuck_on_a_ledger() -> None:
+    """So nothing can be repriced, and asking says why."""
+    chain = ledger()
+    with pytest.raises(ChainError, match="no fees"):
+        chain.reprice(chain.prepare(GOOD).tx_hash)
 
 
 def test_an_item_is_minted_once() -> None:
@@ -191,7 +241,8 @@ def executions(draw: st.DrawFn) -> Execution:
     buyer = samples.buyer_mandate(buying, counter=counter)
     seller = samples.seller_mandate(selling, counter=counter, item=samples.item(number))
     price = draw(st.sampled_from([59, 60, 75, 100, 101])) * USDC
-    return execution(buyer, seller, price=price, round_=counter, approvals=draw(st.sampled_from([7, 7, 7, 5, 4])))
+    approvals = draw(st.sampled_from([7, 7, 7, 5, 4]))
+    return execution(buyer, seller, price=price, round_=counter, approvals=approvals, signing=(buying, selling))
 
 
 def peopled() -> LedgerChain:
