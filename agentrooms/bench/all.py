@@ -19,7 +19,7 @@ def run_bench(parts: Collection[str], seeds: tuple[int, ...], *, quick: bool, sa
         from agentrooms.bench.core import run_core  # noqa: PLC0415 - each part imports what it needs, no other does
 
         rows += run_core(seeds, quick=quick, say=say)
-    if {"log", "rooms", "models"} & set(parts):
+    if {"log", "rooms", "models", "settlement"} & set(parts):
         with _postgres() as dsn:
             rows += _on_postgres(dsn, parts, seeds, quick=quick, say=say)
     if "swarms" in parts:
@@ -45,6 +45,11 @@ def _on_postgres(dsn: str, parts: Collection[str], seeds: tuple[int, ...], *, qu
 
         with _ray():
             rows += run_rooms(dsn, quick=quick, say=say)
+    if "settlement" in parts:
+        from agentrooms.bench.settlement import run_settlement  # noqa: PLC0415 - the same
+
+        with _ray():
+            rows += run_settlement(dsn, quick=quick, say=say)
     if "models" in parts:
         from agentrooms.bench.models import run_models  # noqa: PLC0415 - the same
 

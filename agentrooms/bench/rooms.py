@@ -13,6 +13,7 @@ from agentrooms.actors.remote import RemoteStore, end
 from agentrooms.actors.service_cells import LogSpec, create_services
 from agentrooms.bench.rows import Progress, Row, row, with_times
 from agentrooms.bench.schemas import drop_schema, new_schema
+from agentrooms.chain.spec import ChainSpec
 from agentrooms.domain.room import ActPosted
 from agentrooms.domain.terms import ActKind, Mood
 from agentrooms.events.journal import Entry, Journal
@@ -105,7 +106,7 @@ def _measured(dsn: str, rooms: int, rate: int | None, seconds: float, say: Progr
     schema = scope = new_schema()
     migrate_log(dsn, schema)
     try:
-        create_services(scope, LogSpec(dsn, schema))
+        create_services(scope, LogSpec(dsn, schema), ChainSpec())
         listener = create(Listener, scope, "listener", dsn, schema, max_concurrency=2)
         chatters = [create(Chatter, scope, f"chatter:{n}", scope, f"room_{n}") for n in range(rooms)]
         every_s = 0.0 if rate is None else rooms * ACTS / rate

@@ -28,6 +28,8 @@ class Row(msgspec.Struct, frozen=True):
     events_permille: int | None = None
     p50_micros: int | None = None
     p99_micros: int | None = None
+    aim_p50_micros: int | None = None
+    aim_p99_micros: int | None = None
 
 
 class Start(msgspec.Struct, frozen=True):

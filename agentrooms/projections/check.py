@@ -9,9 +9,9 @@ import psycopg
 from psycopg import sql
 
 from agentrooms.errors import AgentroomsError
+from agentrooms.events.postgres import CONNECT_TIMEOUT_S
 from agentrooms.events.store import EVERYTHING, Condition, Conflict, EventStore, Positioned, Query, StoredEvent
 from agentrooms.projections.rebuild import LOCK_KEY, Difference, Progress, RebuildRefused, compare, fill
-from agentrooms.projections.writing import CONNECT_TIMEOUT_S
 
 CHECK = "_check"  # what the second schema is called, behind the first one's name
 

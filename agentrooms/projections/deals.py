@@ -64,12 +64,14 @@ class DealRow(msgspec.Struct, frozen=True):
     decision: Annotated[Decision | None, Note("what the certificate says: approve or reject", null="no certificate")]
     approvals: Annotated[int | None, Note("votes to approve in it", "votes", "no certificate")]
     rejections: Annotated[int | None, Note("votes to reject in it", "votes", "no certificate")]
-    fail_reason: Annotated[FailReason | None, Note("rejected, reverted or expired", null="it did not fail")]
+    fail_reason: Annotated[FailReason | None, Note("rejected or expired", null="it did not fail")]
     fail_detail: Annotated[str | None, Note("the reasons the verifiers or the chain gave", null="it did not fail")]
     at_fault: Annotated[
         str | None, Note("buyer, seller or both: whose doing the failure was", null="it did not fail, or nobody's")
     ]
-    tx_hash: Annotated[str | None, Note("escrow transaction", null="there was none")]
+    tx_hash: Annotated[
+        str | None, Note("escrow transaction that executed it, else the one made last", null="there was none")
+    ]
     block: Annotated[int | None, Note("block that swapped item and payment", "block number", "it did not complete")]
 
 
@@ -152,7 +154,8 @@ def _moved(row: DealRow, event: Event) -> DealRow:
         case EscrowSubmitted():
             return replace(row, submitted_round=event.round, tx_hash=event.tx_hash)
         case DealCompleted():
-            return replace(_ended(row, event.round), block=event.receipt.block)
+            receipt = event.receipt  # perhaps of another's transaction
+            return replace(_ended(row, event.round), block=receipt.block, tx_hash=receipt.tx_hash)
         case DealFailed():
             return replace(
                 _ended(row, event.round),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from agentrooms.domain.agent import AgentLeft, AgentSpawned
 from agentrooms.domain.assets import Item, WantKind, Wants
 from agentrooms.domain.deal import (
+    Acceptance,
     Annex,
     DealCertified,
     DealCompleted,
@@ -33,6 +34,7 @@ ROOM = "room_example"
 STARTED_AT_MS = 1_609_459_200_000
 ROUND_MS = 1_000
 COLLECTION = "0x" + "c" * 40
+CURRENCY = "0x" + "d" * 40
 ANY = Wants()
 COMMON = Wants(WantKind.TRAITS, traits={"grade": "common"})
 LISTED = Wants(WantKind.ITEMS, ("7",))
@@ -97,12 +99,12 @@ def _events(held: dict[str, Mandate]) -> list[Event]:
         _said("ada", 5, ActKind.ACCEPT, 85, "Dee, 85.00 it is.", answers="quote_dee_2", token_id="1"),
         DealLocked(deal_hash(first), 5, first),
         _said("eve", 6, ActKind.COUNTER, 76, "For you, Bo: 76.00.", answers="quote_bo_4"),
-        DealVerifying(first.deal, 6),
+        _verifying(first, 6),
         _said("bo", 7, ActKind.ACCEPT, 76, "Deal at 76.00.", answers="quote_eve_6", token_id="2"),
         DealLocked(deal_hash(second), 7, second),
         _said("fay", 7, ActKind.OFFER, 95, "Example #7 is rare: 95.00."),
         *_settled(first, 8),
-        DealVerifying(second.deal, 8),
+        _verifying(second, 8),
         *_settled(second, 10),
         QuoteExpired("agent_cy", "quote_cy_3", 13),
         _said("cy", 14, ActKind.LEAVE, None, "Too dear for me. Bye."),
@@ -138,13 +140,15 @@ def _mandate(name: str) -> Mandate:
         role=Role.SELLER if item is not None else Role.BUYER,
         principal=f"0x{number:040x}",
         collection=COLLECTION,
+        currency=CURRENCY,
         item=item,
         wants=trades if isinstance(trades, Wants) else None,
         reservation_usdc_micros=limit * USDC_MICROS,
         start_usdc_micros=start * USDC_MICROS,
         maximum_usdc_micros=2 * limit * USDC_MICROS if item is not None else None,
         expires_at_ms=STARTED_AT_MS + 200 * ROUND_MS,
-        session_key=f"{number:064x}",
+        session_key=f"0x{number:040x}",
+        identity=f"{number:064x}",
         salt=f"{number:064x}",
     )
 
@@ -185,6 +189,7 @@ def _terms(held: dict[str, Mandate], buyer: str, seller: str, price: int, quote:
         buyer_wallet=buys.principal,
         chain_id=1,
         collection=COLLECTION,
+        currency=CURRENCY,
         deadline_ms=STARTED_AT_MS + (round_ + 60) * ROUND_MS,
         deal=f"deal_{buyer}_{seller}",
         escrow="0x" + "e" * 40,
@@ -216,4 +221,10 @@ def _settled(terms: Terms, round_: int) -> list[Event]:
 
 def _votes(round_: int) -> tuple[Vote, ...]:
     annex = Annex(STARTED_AT_MS + round_ * ROUND_MS, round_, (), "00" * 64)
-    return tuple(Vote(annex, Decision.APPROVE, "00" * 64, f"verifier_{n}") for n in range(1, 8))
+    return tuple(Vote(annex, "00" * 65, Decision.APPROVE, "00" * 64, f"verifier_{n}") for n in range(1, 8))
+
+
+def _verifying(terms: Terms, round_: int) -> DealVerifying:
+    """Returns the question to the verifiers; the agents' signatures are made up."""
+    words = tuple(Acceptance(agent, "00" * 64, "00" * 65) for agent in (terms.buyer, terms.seller))
+    return DealVerifying(words, terms.deal, round_)

@@ -13,10 +13,11 @@ import psycopg
 from psycopg import sql
 
 from agentrooms.errors import AgentroomsError
+from agentrooms.events.postgres import connect
 from agentrooms.events.store import EventStore, Positioned, StoreError
 from agentrooms.projections.model import Model, Unprojectable
 from agentrooms.projections.redis_stats import RedisStats
-from agentrooms.projections.writing import Place, commit, connect, live_swarms, note_failure, open_rooms, place
+from agentrooms.projections.writing import Place, commit, live_swarms, note_failure, open_rooms, place
 from agentrooms.services.migrations import MigrationRefused, load, migrate
 
 SCHEMA = "read"

@@ -17,6 +17,7 @@ from psycopg.rows import dict_row
 
 from agentrooms.domain.room import RoomStatus
 from agentrooms.errors import AgentroomsError, InvalidInput
+from agentrooms.events.postgres import connect
 from agentrooms.projections.messages import MessageRow
 from agentrooms.projections.read_rows import (
     AGENTS,
@@ -45,7 +46,7 @@ from agentrooms.projections.read_views import (
     RoomStatistics,
     SwarmAnalytics,
 )
-from agentrooms.projections.writing import connect, place
+from agentrooms.projections.writing import place
 
 __all__ = [
     "PAGE_MAX",

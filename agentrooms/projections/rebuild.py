@@ -15,10 +15,11 @@ import psycopg
 from psycopg import sql
 
 from agentrooms.errors import AgentroomsError
+from agentrooms.events.postgres import CONNECT_TIMEOUT_S, connect
 from agentrooms.events.store import EventStore
 from agentrooms.projections.model import Model
 from agentrooms.projections.projector import MIGRATIONS, Projector
-from agentrooms.projections.writing import CONNECT_TIMEOUT_S, Place, commit, connect
+from agentrooms.projections.writing import Place, commit
 from agentrooms.services.failpoints import hit
 from agentrooms.services.migrations import migrate
 

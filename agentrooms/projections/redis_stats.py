@@ -6,6 +6,7 @@
 | `room:{id}:floor` | sorted set | `agent:{id}` by ask in the base grade; the lowest is the floor | 60 s |
 | `room:{id}:bids` | sorted set | `agent:{id}` by bid that an item of the base grade may take; the highest is the top bid | 60 s |
 | `ratelimit:agent:{id}:messages` | counter | messages in the last minute of room time | 60 s |
+| `room:{id}:progress` | sorted set | live deals by percent, written by settlement's way (actors/progress_board.py) | 300 s |
 | `ws:session:{id}` | hash | userId, roomId, agentId, connectedAt | until closed |
 
 Money is whole micro-USDC. What lives for a while is written again while the projector runs.
@@ -16,13 +17,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable
+from typing import cast
 
 import msgspec
 import redis
-from redis.backoff import NoBackoff
 from redis.client import Pipeline
-from redis.retry import Retry
 
+from agentrooms.actors.progress_board import progress_key
 from agentrooms.domain.assets import ANY_GRADE
 from agentrooms.domain.record import MINUTE_MS
 from agentrooms.domain.terms import Role
@@ -32,21 +33,9 @@ STATS_TTL_S = 5
 BOOK_TTL_S = 60
 RATE_TTL_S = 60
 REFRESH_S = 2.0  # shorter than any time to live
-ANSWER_TIMEOUT_S = 0.5  # a slow Redis must not hold up the projection
 RETRY_S = 1.0  # how long it is left alone after it did not answer
 
 _LOG = logging.getLogger(__name__)
-
-
-def client(url: str) -> redis.Redis:
-    """Returns a client that gives up soon and does not try again by itself."""
-    return redis.Redis.from_url(
-        url,
-        decode_responses=True,
-        socket_timeout=ANSWER_TIMEOUT_S,
-        socket_connect_timeout=ANSWER_TIMEOUT_S,
-        retry=Retry(NoBackoff(), 0),
-    )
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -147,6 +136,15 @@ def shown(room: RoomModel) -> Shown:
             )
         },
     )
+
+
+def progress_of(redis_client: redis.Redis, room: str) -> dict[str, int]:
+    """Returns how far a room's live deals are, in percent, by what settlement told last. Raises redis.RedisError.
+
+    May lack any deal; `domain.progress.further` puts it beside what the log says.
+    """
+    told = cast("list[tuple[str, float]]", redis_client.zrange(progress_key(room), 0, -1, withscores=True))
+    return {deal: int(percent) for deal, percent in told}
 
 
 def _write(pipeline: Pipeline, chain: str, room: Shown | None) -> None:

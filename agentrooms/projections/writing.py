@@ -13,8 +13,6 @@ from agentrooms.projections.changes import Changes
 from agentrooms.projections.read_rows import READ_TABLES, ReadTable, SwarmRow
 from agentrooms.services.failpoints import hit
 
-CONNECT_TIMEOUT_S = 10
-
 
 class Place(msgspec.Struct, frozen=True):
     """How far the tables of a schema are: the fence of whoever writes them."""
@@ -23,13 +21,6 @@ class Place(msgspec.Struct, frozen=True):
     epoch: int
     failed_position: int | None = None
     failure: str | None = None
-
-
-def connect(dsn: str, schema: str) -> psycopg.Connection:
-    """Returns a connection in autocommit that sees only one read schema."""
-    connection = psycopg.connect(dsn, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S)
-    connection.execute(sql.SQL("SET search_path = {}").format(sql.Identifier(schema)))
-    return connection
 
 
 def place(connection: psycopg.Connection) -> Place:

@@ -27,9 +27,10 @@ from agentrooms.events.vault import MemoryVault, Vault
 from agentrooms.sim import folders, sales
 from agentrooms.sim.settings import RunSettings
 
-FORMAT = 1
 EVENTS, VAULT, MANIFEST = "events.ndjson", "vault.ndjson", "manifest.json"
 RUN, ROOM = "run", "room"  # kinds of archives; the manifest of a run, which came first, does not say it
+FORMATS = {RUN: 2, ROOM: 3}  # what events and vault hold is part of it
+FORMAT = FORMATS[RUN]
 
 
 class Parent(msgspec.Struct, frozen=True):
@@ -94,6 +95,10 @@ SomeManifest = TypeVar("SomeManifest", bound=SignedManifest)
 
 class NotAnArchive(InvalidInput):
     """A folder does not hold a readable archive."""
+
+
+class OtherFormat(NotAnArchive):
+    """An archive was made by an earlier or a later version, whose events this program does not know."""
 
 
 _HINT = "an archive is a folder made by `agentrooms swarm run`"
@@ -188,6 +193,7 @@ class _Kind(msgspec.Struct, frozen=True):
 
     format: int = FORMAT
     kind: str = RUN
+    version: str = "unknown"
 
 
 def kind_of(folder: Path) -> str:
@@ -206,23 +212,38 @@ def manifest_bytes(folder: Path) -> bytes:
         raise _unreadable(folder / MANIFEST, error) from error
 
 
-def decode_manifest(folder: Path, type_: type[SomeManifest], format_: int) -> SomeManifest:
-    """Returns an archive's manifest of one kind and format. Raises NotAnArchive."""
+def decode_manifest(folder: Path, type_: type[SomeManifest]) -> SomeManifest:
+    """Returns an archive's manifest of one kind. Raises NotAnArchive, also OtherFormat."""
+    require_format(folder)
     data = manifest_bytes(folder)
     try:
-        found = msgspec.json.decode(data, type=_Kind).format
-        if found != format_:
-            raise NotAnArchive(f"{folder} has format {found}, this program reads {format_}")
         return msgspec.json.decode(data, type=type_)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise NotAnArchive(f"{folder / MANIFEST} is not a manifest: {error}", hint=_HINT) from error
+
+
+def require_format(folder: Path) -> None:
+    """Raises OtherFormat for the archive of another version; what cannot be told is left to whoever reads on."""
+    try:
+        found = msgspec.json.decode(manifest_bytes(folder), type=_Kind)
+    except (NotAnArchive, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return
+    due = FORMATS.get(found.kind, found.format)
+    if found.format == due:
+        return
+    which = "an earlier" if found.format < due else "a later"
+    raise OtherFormat(
+        f"{folder} was made by {which} version of agentrooms ({found.version[:20]!a}): it has format {found.format}, "
+        f"this program reads format {due}",
+        hint="use that version for it, or run its settings anew with this one",
+    )
 
 
 def read_manifest(folder: Path) -> Manifest:
     """Returns the manifest of a run's archive. Raises NotAnArchive, also for the archive of a live room."""
     if kind_of(folder) == ROOM:
         raise NotAnArchive(f"{folder} is the archive of a live room, not of a run", hint="`agentrooms verify` reads it")
-    return decode_manifest(folder, Manifest, FORMAT)
+    return decode_manifest(folder, Manifest)
 
 
 def read_lines(folder: Path) -> list[bytes]:
@@ -237,7 +258,8 @@ def read_lines(folder: Path) -> list[bytes]:
 
 
 def read_events(folder: Path) -> list[Recorded]:
-    """Returns the decoded log. Raises NotAnArchive with the number of the first line that is none."""
+    """Returns the decoded log. Raises NotAnArchive with the number of the first line that is none, also OtherFormat."""
+    require_format(folder)
     events = []
     for number, line in enumerate(read_lines(folder), start=1):
         try:

@@ -16,11 +16,12 @@ from agentrooms.domain.assets import Item, Wants
 from agentrooms.domain.event import Event
 from agentrooms.domain.folding import Draft
 from agentrooms.domain.ids import derive_id, draw_below, seed_bytes
-from agentrooms.domain.mandate import Mandate
+from agentrooms.domain.mandate import Mandate, mandate_hash
 from agentrooms.domain.market import SETTLEMENT_MS, Market, situation
 from agentrooms.domain.money import USDC_MICROS, to_tick
 from agentrooms.domain.posting import ActRefused, Venue
 from agentrooms.domain.room import Room, RoomOpened
+from agentrooms.domain.site import Site
 from agentrooms.domain.strategies import STRATEGIES
 from agentrooms.domain.terms import ActKind, Role, StrategyName
 from agentrooms.events.journal import Entry, Journal
@@ -30,7 +31,8 @@ from agentrooms.events.transact import Contended
 from agentrooms.sim.swarm import STYLES
 
 ROUND_MS = 6_000  # one message a turn is within the rate
-VENUE = Venue(0, "", 0, 60_000)
+NOWHERE = "0x" + "0" * 40
+VENUE = Venue(Site(0, NOWHERE, NOWHERE, NOWHERE), 0, 60_000)
 
 
 class Party(msgspec.Struct, frozen=True):
@@ -76,7 +78,7 @@ class _Table:
         ]
         opened = RoomOpened(
             base_grade="",
-            collection="bilateral",
+            collection=NOWHERE,
             comparable_by="",
             name="bilateral",
             quote_rounds=turns + 1,
@@ -119,24 +121,26 @@ class _Table:
         agent = derive_id("agent", self._room_id, role)
         mandate = Mandate(
             role=role,
-            principal="0x" + "0" * 40,
-            collection="bilateral",
+            principal=NOWHERE,
+            collection=NOWHERE,
+            currency=NOWHERE,
             item=item,
             wants=wants,
             reservation_usdc_micros=party.limit_usdc_micros,
             start_usdc_micros=party.start_usdc_micros,
             maximum_usdc_micros=party.start_usdc_micros if role is Role.SELLER else None,
             expires_at_ms=ends_ms,
-            session_key="",
+            session_key=NOWHERE,
+            identity="0" * 64,
             salt="0" * 64,
         )
         spawned = AgentSpawned(
             agent=agent,
             avatar="",
             item=item,
-            mandate_hash=role,
+            mandate_hash=mandate_hash(mandate),
             name=role.capitalize(),
-            owner=role,
+            owner=NOWHERE,
             role=role,
             round=0,
             strategy=party.strategy,

@@ -12,7 +12,7 @@ from agentrooms.actors.messages import AskAgain, Committed, Message, Tick
 from agentrooms.actors.plans import Parts, room_address, settlement_address, verifier_address
 from agentrooms.actors.room import RoomActor
 from agentrooms.actors.runtime import Actor, LocalRuntime
-from agentrooms.chain.ledger import LedgerChain
+from agentrooms.chain.spec import ProvidedChain
 from agentrooms.domain.room import Room
 from agentrooms.events.memory import MemoryEventStore
 from agentrooms.events.store import EventStore
@@ -34,7 +34,7 @@ class Engine:
         store: EventStore | None = None,
         vault: Vault | None = None,
         memory: Vault | None = None,
-        chain: LedgerChain | None = None,
+        chain: ProvidedChain | None = None,
         narrator: Wording | None = None,
         hosts: int = 1,
         change: Change | None = None,
@@ -46,7 +46,7 @@ class Engine:
         self.store: EventStore = store if store is not None else MemoryEventStore()
         self.vault: Vault = vault if vault is not None else MemoryVault()
         kept: Vault = memory if memory is not None else MemoryVault()
-        self.chain = chain if chain is not None else LedgerChain(kept)
+        self.chain = chain if chain is not None else self.genesis.chain_spec.open_provided(kept)
         words = narrator if narrator is not None else ScriptedNarrator()
         self._parts = Parts(self.store, self.vault, kept, self.chain, words)
         self.genesis.write(self._parts, self.chain.provide)

@@ -10,27 +10,37 @@ from functools import cached_property, partial
 
 from agentrooms.actors.hosting import Hosting
 from agentrooms.actors.messages import Command, Reconfigure, Remove, Scheduled, Spawn
-from agentrooms.actors.plans import Parts, RoomPlan, SettlementPlan, VerifierPlan, put_schedule, settlement_address
+from agentrooms.actors.plans import (
+    Parts,
+    RoomPlan,
+    SettlementPlan,
+    VerifierPlan,
+    put_schedule,
+    settlement_address,
+    verifier_plans,
+)
 from agentrooms.actors.room import RoomConfig
-from agentrooms.chain.ledger import LEDGER_CHAIN_ID, LEDGER_ESCROW, Provided
+from agentrooms.chain.ledger import Provided
+from agentrooms.chain.spec import ChainSpec, run_spec
 from agentrooms.domain import collection, posting, swarm, verifier_set
 from agentrooms.domain.event import Event
 from agentrooms.domain.folding import fold
 from agentrooms.domain.ids import derive_id, seed_bytes
-from agentrooms.domain.keys import derive_key, public_hex
 from agentrooms.domain.mandate import mandate_hash
 from agentrooms.domain.posting import Venue
 from agentrooms.domain.room import Room, RoomOpened, RoomStatus
-from agentrooms.domain.verifier_set import VERIFIERS, Verifier, VerifierSet
+from agentrooms.domain.site import Site
+from agentrooms.domain.verifier_set import VerifierSet
 from agentrooms.errors import InvalidInput
 from agentrooms.events.journal import Entry, Journal, fence
+from agentrooms.events.keyring import Keyring
 from agentrooms.events.store import Conflict, EventStore, QueryItem
 from agentrooms.events.tags import swarm_tag
 from agentrooms.events.transact import transact
 from agentrooms.events.vault import Vault, put_mandate, put_mandates
 from agentrooms.sim import sales
 from agentrooms.sim.settings import Intervention, RunSettings
-from agentrooms.sim.swarm import COLLECTION, COLLECTION_NAME, COMPARABLE_BY, Recruit, Recruiter
+from agentrooms.sim.swarm import COLLECTION_NAME, COMPARABLE_BY, Recruit, Recruiter
 
 WATCHER = "watcher"
 GENESIS, COMPLETE = "genesis", "swarm:complete"  # commands of the roomless chain
@@ -50,7 +60,7 @@ class Genesis:
         self.swarm_id = derive_id("swarm", self.run_id, 0)
         self._hosts = hosts
         window = sales.window(self.run_key, settings.usdc_per_eth)
-        self._recruiter = Recruiter(settings, self.run_key, self.run_id, self.swarm_id, window)
+        self._recruiter = Recruiter(settings, self.site, self.run_key, self.run_id, self.swarm_id, window)
         self.recruits = self._recruiter.recruits()
         if change is not None:  # an experiment on the agents themselves; such a run is not its settings' run
             self.recruits = change(self.recruits, self._recruiter)
@@ -58,8 +68,7 @@ class Genesis:
     @cached_property
     def verifier_plans(self) -> tuple[VerifierPlan, ...]:
         """The seven verifiers with their keys."""
-        names = (f"verifier_{n}" for n in range(1, VERIFIERS + 1))
-        return tuple(VerifierPlan(n, bytes(derive_key(self.run_key, "verifier", n)), 1) for n in names)
+        return verifier_plans(self.run_key, set_version=1)
 
     @cached_property
     def verifiers(self) -> VerifierSet:
@@ -68,27 +77,38 @@ class Genesis:
 
     @cached_property
     def _registration(self) -> verifier_set.VerifierSetRegistered:
-        members = tuple(
-            Verifier(plan.name, public_hex(derive_key(self.run_key, "verifier", plan.name)))
-            for plan in self.verifier_plans
-        )
-        (registered,) = verifier_set.register(VerifierSet(), LEDGER_CHAIN_ID, LEDGER_ESCROW, members)
+        members = tuple(plan.member for plan in self.verifier_plans)
+        (registered,) = verifier_set.register(VerifierSet(), self.site.domain, members)
         return registered
+
+    @property
+    def site(self) -> Site:
+        """The chain and contracts of the run."""
+        return self.chain_spec.site
+
+    @property
+    def chain_spec(self) -> ChainSpec:
+        """The run's chain."""
+        return run_spec(self.settings.chain, self.settings.started_at_ms)
+
+    @cached_property
+    def venue(self) -> Venue:
+        """Where the run's deals settle."""
+        return Venue(self.site, self.verifiers.version, self.settings.deal_ms)
 
     @property
     def settlement_plan(self) -> SettlementPlan:
         """The run's settlement."""
-        return SettlementPlan(self.verifiers)
+        return SettlementPlan(self.verifiers, WATCHER)
 
     def room_plan(self) -> RoomPlan:
         """Returns the plan of the room and its hosts."""
-        venue = Venue(LEDGER_CHAIN_ID, LEDGER_ESCROW, self.verifiers.version, self.settings.deal_ms)
         config = RoomConfig(
             room=self.room_id,
             hosting=Hosting(self.room_id, self._hosts),
             settlement=settlement_address(self.room_id),
             watcher=WATCHER,
-            venue=venue,
+            venue=self.venue,
             run_key=self.run_key,
             close_when_empty=True,
         )
@@ -100,6 +120,8 @@ class Genesis:
         What is there stays. Raises InvalidInput for a change of an agent that is not in the run.
         """
         put_mandates(parts.vault, (recruit.mandate for recruit in self.recruits))
+        keyring = Keyring(parts.memory, self.run_key)
+        parts.memory.put_many(dict(keyring.seal(r.spawned.agent, r.keys) for r in self.recruits))
         for intervention in self.settings.interventions:
             self._remandate(parts.vault, intervention)
         todo = enumerate(self._todo())
@@ -143,14 +165,16 @@ class Genesis:
         assert not isinstance(outcome, Conflict), "a run's log is its own"
 
     def _collection_events(self) -> list[collection.CollectionEvent]:
-        return collection.register(collection.Collection(), COLLECTION, COLLECTION_NAME, COMPARABLE_BY, sales.COMMON)
+        return collection.register(
+            collection.Collection(), self.site.collection, COLLECTION_NAME, COMPARABLE_BY, sales.COMMON
+        )
 
     def _open_room(self, store: EventStore) -> None:
         settings = self.settings
         known = collection.evolve(collection.Collection(), self._collection_events()[0])
         opened = RoomOpened(
             base_grade=sales.COMMON,
-            collection=COLLECTION,
+            collection=self.site.collection,
             comparable_by=COMPARABLE_BY,
             name=f"{COLLECTION_NAME} floor",
             quote_rounds=settings.quote_rounds,

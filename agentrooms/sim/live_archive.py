@@ -28,7 +28,7 @@ from agentrooms.events.tags import nft_tag, wallet_tag
 from agentrooms.events.vault import MemoryVault, Vault
 from agentrooms.sim import archive, folders
 
-FORMAT = 2
+FORMAT = archive.FORMATS[archive.ROOM]
 PAGE = 10_000  # events read from the store at once
 TAGS_AT_ONCE = 100  # tags of one query
 ELSEWHERE_TYPES = tuple(name for name in LOCK_TYPES if name != "wallet.budgeted")  # budgets are roomless
@@ -85,7 +85,7 @@ def room_key_name(room: str) -> str:
 
 def read_room_manifest(folder: Path) -> RoomManifest:
     """Returns the manifest of a live room's archive. Raises NotAnArchive."""
-    return archive.decode_manifest(folder, RoomManifest, FORMAT)
+    return archive.decode_manifest(folder, RoomManifest)
 
 
 def export_room(

@@ -16,24 +16,25 @@ import ray
 from agentrooms.actors.cells import Cell, create
 from agentrooms.actors.messages import Committed
 from agentrooms.actors.plans import room_address, verifier_address
-from agentrooms.actors.remote import RemoteChain, Service, Venues, connect_parts, end
+from agentrooms.actors.remote import RemoteChain, Service, connect_parts, end
 from agentrooms.actors.room_cell import SHARED, Mode, RoomCell
 from agentrooms.actors.service_cells import LogSpec, create_services
-from agentrooms.chain.ledger import LEDGER_CHAIN_ID, LEDGER_ESCROW
+from agentrooms.chain.spec import run_spec
 from agentrooms.domain.folding import fold
 from agentrooms.domain.room import Room
 from agentrooms.errors import AgentroomsError
 from agentrooms.events.journal import Journal
 from agentrooms.events.record import Recorded
 from agentrooms.projections.walk import round_of
+from agentrooms.sim.chain_file import chain_file, forget_chain
 from agentrooms.sim.genesis import Genesis
 from agentrooms.sim.settings import RunSettings
 
 POLL_S = 0.1
+OTHERS_S = 5.0  # between two looks whether settlement and verifiers are there
 FAILURES_MAX = 20  # times a room may be made anew for a reason of its own
 ACTOR_BYTES = 120_000_000  # what one process of ours needs at most, shared memory not counted twice
 SERVICES = 11  # processes of a run beside its hosts: log, chain, seven verifiers, settlement, room
-LEDGER = Venues(LEDGER_CHAIN_ID, LEDGER_ESCROW)
 
 Progress = Callable[[Committed], None]
 
@@ -66,7 +67,8 @@ class RayRun:
         self.run_key, self.run_id = self.genesis.run_key, self.genesis.run_id
         self.room_id, self.swarm_id = self.genesis.room_id, self.genesis.swarm_id
         self._spec = spec
-        self._parts = connect_parts(self.scope, LEDGER)
+        self._chain = run_spec(settings.chain, settings.started_at_ms, chain_file(self.scope))
+        self._parts = connect_parts(self.scope, self._chain)
         self.store, self.vault = self._parts.store, self._parts.vault
         self.room = Room()
 
@@ -78,29 +80,30 @@ class RayRun:
 
     def start(self) -> None:
         """Starts what the room needs to begin, unless it lives already; agents' hosts are started by the room."""
-        create_services(self.scope, self._spec)
+        create_services(self.scope, self._spec, self._chain)
         assert isinstance(self._parts.chain, RemoteChain)
         self.genesis.write(self._parts, self._parts.chain.provide)
         plan = self.genesis.room_plan()
         address = room_address(self.room_id)
-        create(RoomCell, self.scope, address, self.scope, plan, LEDGER, Mode(virtual=True), max_concurrency=4)
+        create(RoomCell, self.scope, address, self.scope, plan, self._chain, Mode(virtual=True), max_concurrency=4)
 
     def start_others(self) -> None:
         """Starts settlement and verifiers, which nobody needs before the first deal; the room waits for them then."""
-        create(Cell, self.scope, SHARED["settlement"], self.scope, self.genesis.settlement_plan, LEDGER)
+        create(Cell, self.scope, SHARED["settlement"], self.scope, self.genesis.settlement_plan, self._chain)
         for verifier in self.genesis.verifier_plans:
-            create(Cell, self.scope, verifier_address(verifier.name), self.scope, verifier, LEDGER)
+            create(Cell, self.scope, verifier_address(verifier.name), self.scope, verifier, self._chain)
 
     def wait(self, progress: Progress | None = None) -> None:
         """Waits until the room has closed, and folds what it appends."""
         journal = Journal(self.store, self.room_id)
         room = Service(self.scope, room_address(self.room_id))
-        all_started = False
+        others_s = 0.0
         while True:
             standing: dict[str, Any] = room.call("progress")
-            if not all_started and (standing["heard"] or standing["deals"] or standing["over"]):
+            wanted = standing["heard"] or standing["deals"] or standing["over"]
+            if wanted and time.monotonic() - others_s > OTHERS_S:  # again now and then: one may have ended for good
                 self.start_others()
-                all_started = True
+                others_s = time.monotonic()
             new = journal.load()
             self.room = fold(self.room, [r.event for r in new])
             if new and progress is not None:
@@ -115,8 +118,9 @@ class RayRun:
             time.sleep(POLL_S)
 
     def close(self) -> None:
-        """Ends all processes of the run."""
+        """Ends all processes of the run, and its chain."""
         end(self.scope)
+        forget_chain(self.scope)
 
 
 def _cluster_cpus() -> float:

@@ -16,19 +16,32 @@ import msgspec
 from agentrooms.actors import messages
 from agentrooms.actors.agent_host import AgentHost
 from agentrooms.actors.hosting import Hosting
-from agentrooms.actors.messages import CheckExpiry, Execute, Message, Outcome, Tick, Verdict, VerifyDeal
+from agentrooms.actors.messages import CheckExpiry, Execute, Message, Outcome, Resubmitted, Tick, Verdict, VerifyDeal
 from agentrooms.actors.room import RoomActor, RoomConfig, RoomLost
 from agentrooms.actors.runtime import Actor, Send
 from agentrooms.actors.wording import MODEL, SCRIPTED
-from agentrooms.domain.agent import Agent
-from agentrooms.domain.deal import DealCertified, DealCompleted, DealFailed, DealLocked, EscrowSubmitted, FailReason
+from agentrooms.domain.agent import Agent, AgentSpawned
+from agentrooms.domain.deal import (
+    Acceptance,
+    DealCertified,
+    DealCompleted,
+    DealFailed,
+    DealLocked,
+    DealVerifying,
+    EscrowSubmitted,
+    FailReason,
+    Misbehaviour,
+    Terms,
+    VerifierAccused,
+)
 from agentrooms.domain.posting import Venue
 from agentrooms.domain.room import ActPosted, CloseReason, Room, RoomClosed
+from agentrooms.domain.site import Site
 from agentrooms.domain.verifier_set import VerifierSet, VerifierSetRegistered, evolve
 from agentrooms.errors import AgentroomsError
 from agentrooms.events.journal import Journal
 from agentrooms.events.record import Recorded
-from agentrooms.events.vault import Vault
+from agentrooms.events.vault import NotInVault, Vault, get_mandate
 from agentrooms.language import Cue, ScriptedNarrator, Wording
 from agentrooms.sim.recording import Due, Parted, Recording, command_of
 
@@ -105,15 +118,13 @@ class _Words:
 
 
 class _Inputs:
-    """What the log recorded of settlement: votes, transactions and ends by deal."""
+    """What the log recorded of settlement: agents' words, votes, transactions and ends by deal."""
 
     def __init__(self, entries: Sequence[Entry], room: str) -> None:
         self.sets: dict[int, VerifierSet] = {}
         self.first_lock: Venue | None = None
-        self._certified: dict[str, DealCertified] = {}
-        self._submitted: dict[str, str] = {}
-        self._ended: dict[str, DealCompleted | DealFailed] = {}
-        self._told: dict[str, Verdict] = {}
+        self.first_mandate = ""
+        self._accepted: dict[str, tuple[Acceptance, ...]] = {}
         for _number, recorded in entries:
             event = recorded.event
             if isinstance(event, VerifierSetRegistered):
@@ -123,39 +134,40 @@ class _Inputs:
 
     def _take(self, recorded: Recorded) -> None:
         match recorded.event:
+            case AgentSpawned() as event:
+                self.first_mandate = self.first_mandate or event.mandate_hash
             case DealLocked():
                 self.first_lock = self.first_lock or venue_of(recorded)
-            case DealCertified() as event:
-                self._certified[event.deal] = event
-            case EscrowSubmitted() as event:
-                self._submitted[event.deal] = event.tx_hash
-            case DealCompleted() | DealFailed() as event:
-                self._ended[event.deal] = event
+            case DealVerifying() as event:
+                self._accepted[event.deal] = event.acceptances
 
-    def answer(self, job: VerifyDeal | Execute | CheckExpiry) -> Message | None:
-        """Returns what settlement answered, None when the log ends before."""
-        deal = job.terms.deal
-        if isinstance(job, VerifyDeal):
-            return self._told.get(deal, Verdict(deal, (), None))  # votes enter at their certificate's round: `settled`
-        if isinstance(job, CheckExpiry):
-            return Outcome(deal, None, None, "")  # and so does an expiry
-        ended = self._ended.get(deal)
-        return _outcome(ended) if ended is not None else None
+    def sign(self, agent: str, terms: Terms) -> Acceptance | None:
+        """Returns an agent's word as it was recorded: its keys are in no archive."""
+        return next((one for one in self._accepted.get(terms.deal, ()) if one.agent == agent), None)
 
     def settled(self, due: Due) -> list[Message]:
-        """Returns the votes, and the chain's word on deals without a certificate, that a round took.
+        """Returns what settlement told the room in a round.
 
-        When they came was not the room's to decide: verifiers may have been silent for long, and asked again.
+        When it came was not the room's to decide: verifiers may have been silent for long, the chain slow.
         """
+        events = [recorded.event for _number, recorded in due.lines]
+        certified = {event.deal for event in events if isinstance(event, DealCertified)}
+        hashes = {event.deal: event.tx_hash for event in events if isinstance(event, EscrowSubmitted)}
+        evidence: dict[str, list[Misbehaviour]] = {}
         told: list[Message] = []
-        for _number, recorded in due.lines:
-            match recorded.event:
-                case DealCertified() as event:  # without a hash where the log ends before it: nothing after is compared
-                    verdict = Verdict(event.deal, event.votes, self._submitted.get(event.deal, ""))
-                    self._told[event.deal] = verdict
-                    told.append(verdict)
-                case DealFailed(reason=FailReason.EXPIRED) as event if event.deal not in self._certified:
-                    told.append(_outcome(event))
+        for event in events:
+            match event:
+                case VerifierAccused():
+                    evidence.setdefault(event.deal, []).append(event.evidence)
+                case DealCertified():  # without a hash where the log ends before it: nothing after is compared
+                    proven = tuple(evidence.get(event.deal, ()))
+                    told.append(Verdict(event.deal, event.votes, hashes.get(event.deal, ""), proven))
+                case EscrowSubmitted() if event.deal not in certified:
+                    told.append(Resubmitted(event.deal, event.tx_hash))
+                case DealCompleted():
+                    told.append(Outcome(event.deal, event.receipt, None, ""))
+                case DealFailed() if event.reason is FailReason.EXPIRED:
+                    told.append(Outcome(event.deal, None, event.reason, event.detail))
         return told
 
     def verifiers(self, venue: Venue) -> VerifierSet:
@@ -176,11 +188,12 @@ class _Rehearsal:
         self._hosting = _OneHost(self._room_id, 1)
         self._words = _Words()
         latest = max(inputs.sets.values(), key=lambda s: s.version, default=VerifierSet())
-        nowhere = Venue(latest.chain_id, latest.escrow, latest.version, DEAL_MS)
+        site = Site(latest.chain_id, latest.escrow, _currency(vault, inputs.first_mandate), "")
+        nowhere = Venue(site, latest.version, DEAL_MS)  # no deal of the log tells more
         self._setting = _Setting(inputs.first_lock or nowhere, worded=False, closing=False)
         self._room = self._build()
         self._host: Actor = AgentHost(
-            f"host:{self._room_id}", self._hosting, vault, key, Journal(recording, self._room_id)
+            f"host:{self._room_id}", self._hosting, vault, key, Journal(recording, self._room_id), inputs
         )
 
     def run(self, progress: Callable[[int], None]) -> None:
@@ -234,6 +247,7 @@ class _Rehearsal:
             watcher=WATCHER,
             venue=venue,
             run_key=self._key,
+            patient=False,
             close_when_empty=closing,
         )
         return RoomActor(config, self._recording, self._vault, narrator, self._inputs.verifiers(venue))
@@ -271,9 +285,7 @@ class _Rehearsal:
             if delay_ms:
                 over = True  # the tick of the next round, which is ours to give
             elif to == SETTLEMENT:
-                assert isinstance(message, VerifyDeal | Execute | CheckExpiry)
-                answer = self._inputs.answer(message)
-                queue.extend([Send(f"room:{self._room_id}", answer)] if answer is not None else [])
+                assert isinstance(message, VerifyDeal | Execute | CheckExpiry)  # what it answered enters by `settled`
             elif to != WATCHER:
                 queue.extend((self._room if to.startswith("room:") else self._host).receive(message))
         return over or self._closed(self._room.room)
@@ -283,12 +295,21 @@ class _Rehearsal:
         return bool(room.id) and room.status == "inactive"
 
 
+def _currency(vault: Vault, mandate_hash: str) -> str:
+    """Returns the currency of a mandate, which is that of its room; "" where there is none."""
+    try:
+        return get_mandate(vault, mandate_hash).mandate.currency
+    except NotInVault:
+        return ""
+
+
 def venue_of(locked: Recorded) -> Venue:
     """Returns the venue a lock was made at."""
     event = locked.event
     assert isinstance(event, DealLocked)
     terms = event.terms
-    return Venue(terms.chain_id, terms.escrow, terms.set_version, terms.deadline_ms - locked.at_ms)
+    site = Site(terms.chain_id, terms.escrow, terms.currency, terms.collection)
+    return Venue(site, terms.set_version, terms.deadline_ms - locked.at_ms)
 
 
 def commands_of(due: Due) -> list[Message]:
@@ -296,9 +317,3 @@ def commands_of(due: Due) -> list[Message]:
     found = (command_of(recorded) for _number, recorded in due.lines)
     wanted = [command for command, _effects in groupby(command for command in found if command is not None)]
     return [messages.Scheduled(due.round, command, order) for order, command in enumerate(wanted)]
-
-
-def _outcome(ended: DealCompleted | DealFailed) -> Outcome:
-    if isinstance(ended, DealCompleted):
-        return Outcome(ended.deal, ended.receipt, None, "")
-    return Outcome(ended.deal, None, ended.reason, ended.detail)

@@ -7,6 +7,8 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from agentrooms.actors.messages import Committed
+from agentrooms.chain.spec import run_spec
+from agentrooms.sim.chain_file import chain_file, forget_chain
 from agentrooms.sim.engine import Engine
 from agentrooms.sim.settings import RunSettings
 
@@ -37,6 +39,8 @@ def finished(
         schema, events = prepare(dsn, settings)
         if events:
             resumed(events)
+        else:
+            forget_chain(schema)
     if on_ray:
         with _on_ray(settings, dsn, schema, agents_per_actor) as run:
             run.run(progress)
@@ -60,7 +64,9 @@ def _in_process(settings: RunSettings, dsn: str | None, schema: str) -> Iterator
         closing(PostgresVault(dsn, schema)) as vault,
         closing(PostgresVault(dsn, schema, table="memory")) as memory,
     ):
-        yield Engine(settings, store=writer, vault=vault, memory=memory)
+        spec = run_spec(settings.chain, settings.started_at_ms, chain_file(schema))
+        yield Engine(settings, store=writer, vault=vault, memory=memory, chain=spec.open_provided(memory))
+    forget_chain(schema)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from agentrooms.chain.spec import ChainMode
 from agentrooms.domain.money import is_price
 from agentrooms.domain.terms import StrategyName, Style
 from agentrooms.errors import InvalidInput
@@ -22,6 +23,7 @@ ROUND_MS_MAX = 3_600_000
 SETTLING_ROUNDS = 100  # what settling and leaving take at most after the last deadline
 INTERVENTIONS_MAX = 1_000
 STARTED_AT_MS_MAX = 1 << 52
+EVM_STARTED_AT_MS_MIN = 10**12  # in 2001: what is less, clients of an EVM take for seconds
 PERMILLE = 1_000
 
 
@@ -51,6 +53,7 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     underfunded_permille: int = 0
     started_at_ms: int = 1_609_459_200_000
     interventions: tuple[Intervention, ...] = ()
+    chain: ChainMode = ChainMode.LEDGER
 
 
 def preset(name: str, seed: int) -> RunSettings:
@@ -85,7 +88,10 @@ def check(settings: RunSettings) -> None:
     _within("deal_ms", settings.deal_ms, 1, ROUNDS_MAX * settings.round_ms)
     _within("usdc_per_eth", settings.usdc_per_eth, 1, USDC_PER_ETH_MAX)
     _within("underfunded_permille", settings.underfunded_permille, 0, PERMILLE)
-    _within("started_at_ms", settings.started_at_ms, 0, STARTED_AT_MS_MAX)
+    evm = settings.chain is not ChainMode.LEDGER
+    _within("started_at_ms", settings.started_at_ms, EVM_STARTED_AT_MS_MIN if evm else 0, STARTED_AT_MS_MAX)
+    if settings.chain is ChainMode.ARK:
+        raise InvalidInput("a reproducible run has a chain of its own, not ARK", hint="--chain ledger, devnet or anvil")
     _within("the number of interventions", len(settings.interventions), 0, INTERVENTIONS_MAX)
     for intervention in settings.interventions:
         _within("the round of an intervention", intervention.round, 0, rounds_max(settings))

@@ -8,25 +8,27 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import msgspec
-from nacl.signing import SigningKey
 
+from agentrooms.chain.signing import approve_item, permit_usdc
 from agentrooms.domain import user
+from agentrooms.domain.acceptance import AgentKeys
 from agentrooms.domain.agent import AgentSpawned
 from agentrooms.domain.assets import Item, WantKind, Wants
 from agentrooms.domain.canonical import digest
 from agentrooms.domain.event import Event
 from agentrooms.domain.ids import derive_id, draw_below
-from agentrooms.domain.keys import derive_key, public_hex, sign, wallet_address
+from agentrooms.domain.keys import derive_key
 from agentrooms.domain.ledger import LedgerFunded, LedgerMinted
-from agentrooms.domain.mandate import Mandate, SignedMandate, check_mandate, mandate_bytes, mandate_hash
+from agentrooms.domain.mandate import Mandate, SignedMandate, check_mandate, mandate_hash, sign_mandate
 from agentrooms.domain.market import PERMILLE
 from agentrooms.domain.money import to_tick
+from agentrooms.domain.secp256k1 import address_of, derive_secret
+from agentrooms.domain.site import Site
 from agentrooms.domain.terms import Role, StrategyName, Style
 from agentrooms.sim.names import avatar_of, name_of
 from agentrooms.sim.sales import COMMON, RARE, Window
 from agentrooms.sim.settings import RunSettings
 
-COLLECTION = "0xb47e3cd837ddf8e4c57f05d70ab865de6e193bbb"  # the CryptoPunks contract, by name only: items are mock
 COLLECTION_NAME = "CryptoPunks"
 COMPARABLE_BY = "grade"
 JOIN_ROUNDS = 12  # agents join within these rounds
@@ -57,6 +59,7 @@ class Recruit(msgspec.Struct, frozen=True):
     funds: LedgerFunded | None
     mint: LedgerMinted | None
     budget_usdc_micros: int
+    keys: AgentKeys
 
     def provided(self) -> list[Event]:
         """Returns what gives the recruit all it has: its user, and a budget and funds or an item."""
@@ -77,9 +80,18 @@ class Recruiter:
     """
 
     def __init__(
-        self, settings: RunSettings, run_key: bytes, run: str, swarm: str, market: Window, *, roster: str | None = None
+        self,
+        settings: RunSettings,
+        site: Site,
+        run_key: bytes,
+        run: str,
+        swarm: str,
+        market: Window,
+        *,
+        roster: str | None = None,
     ) -> None:
         self._settings = settings
+        self._site = site
         self._key = run_key
         self._run = run
         self._swarm = swarm
@@ -101,7 +113,7 @@ class Recruiter:
         salt = digest("agentrooms/salt/v1", f"{old.salt}/{limit_usdc_micros}".encode())
         mandate = msgspec.structs.replace(old, reservation_usdc_micros=limit_usdc_micros, salt=salt)
         check_mandate(mandate)
-        return self._signed(mandate, recruit.spawned.agent)
+        return sign_mandate(mandate, self._site.domain, self._wallet(recruit.spawned.agent))
 
     def _recruit(self, role: Role, ordinal: int) -> Recruit:
         agent = derive_id("agent", self._run, role, ordinal)
@@ -110,7 +122,9 @@ class Recruiter:
         item = self._item(ordinal) if role is Role.SELLER else None
         wants = self._wants(draw) if role is Role.BUYER else None
         prices = self._bidding(draw, wants) if wants is not None else self._asking(draw, ordinal)
-        signed = self._signed(self._mandate(agent, draw, item, wants, prices), agent)
+        keys = self._keys(agent)
+        mandate = self._mandate(agent, draw, item, wants, prices, keys)
+        signed = sign_mandate(mandate, self._site.domain, self._wallet(agent))
         owner = signed.mandate.principal
         spawned = AgentSpawned(
             agent=agent,
@@ -128,27 +142,36 @@ class Recruiter:
         )
         if item is not None:
             mint = LedgerMinted(
-                approved=True, collection=COLLECTION, owner=owner, token_id=item.token_id, traits=item.traits
+                approved=True,
+                collection=self._site.collection,
+                owner=owner,
+                token_id=item.token_id,
+                traits=item.traits,
+                approval=approve_item(self._wallet(agent), self._site, item.token_id),
             )
-            return Recruit(join, spawned, signed, None, mint, 0)
-        return Recruit(join, spawned, signed, self._funds(draw, owner), None, self._budget())
+            return Recruit(join, spawned, signed, None, mint, 0, keys)
+        return Recruit(join, spawned, signed, self._funds(draw, agent, owner), None, self._budget(), keys)
 
-    def _mandate(self, agent: str, draw: Draw, item: Item | None, wants: Wants | None, prices: Prices) -> Mandate:
+    def _mandate(
+        self, agent: str, draw: Draw, item: Item | None, wants: Wants | None, prices: Prices, keys: AgentKeys
+    ) -> Mandate:
         settings = self._settings
         least, most = settings.mandate_rounds
         rounds = least + draw("expiry", most - least + 1)
         limit, start, maximum = prices
         return Mandate(
             role=Role.BUYER if item is None else Role.SELLER,
-            principal=wallet_address(public_hex(self._wallet(agent))),
-            collection=COLLECTION,
+            principal=address_of(self._wallet(agent)),
+            collection=self._site.collection,
+            currency=self._site.currency,
             item=item,
             wants=wants,
             reservation_usdc_micros=limit,
             start_usdc_micros=start,
             maximum_usdc_micros=maximum,
             expires_at_ms=settings.started_at_ms + rounds * settings.round_ms,
-            session_key=public_hex(derive_key(self._key, "session", agent)),
+            session_key=keys.session_address,
+            identity=keys.identity_key,
             salt=digest("agentrooms/salt/v1", self._key + agent.encode()),
         )
 
@@ -179,22 +202,22 @@ class Recruiter:
         pool = [token for token, grade, _price in self._market.items[:LISTED_POOL] if grade == COMMON]
         return Wants(WantKind.ITEMS, tuple(sorted(t for t in pool if draw(f"lists/{t}", 2) == 0)) or (pool[0],))
 
-    def _funds(self, draw: Draw, owner: str) -> LedgerFunded:
+    def _funds(self, draw: Draw, agent: str, owner: str) -> LedgerFunded:
         """Returns what the mock wallet holds; some wallets turn out empty-handed when the run asks for it."""
         short = draw("underfunded", PERMILLE) < self._settings.underfunded_permille
         budget = self._budget()
-        return LedgerFunded(allowance_usdc_micros=budget, balance_usdc_micros=0 if short else budget, wallet=owner)
+        permit = permit_usdc(self._wallet(agent), self._site, budget)
+        return LedgerFunded(budget, 0 if short else budget, owner, permit)
 
     def _budget(self) -> int:
         """Returns every buyer's budget: above all prices of the window, so it tells nothing about a limit."""
         return 2 * self._market.highest
 
-    def _signed(self, mandate: Mandate, agent: str) -> SignedMandate:
-        key = self._wallet(agent)
-        return SignedMandate(mandate, public_hex(key), sign(key, mandate_bytes(mandate)))
+    def _keys(self, agent: str) -> AgentKeys:
+        return AgentKeys(derive_secret(self._key, "session", agent), bytes(derive_key(self._key, "identity", agent)))
 
-    def _wallet(self, agent: str) -> SigningKey:
-        return derive_key(self._key, "wallet", agent)
+    def _wallet(self, agent: str) -> bytes:
+        return derive_secret(self._key, "wallet", agent)
 
     def _draw(self, agent: str) -> Draw:
         return lambda purpose, bound: draw_below(self._key, bound, purpose, agent)

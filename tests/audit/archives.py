@@ -21,7 +21,7 @@ from agentrooms.events.journal import Head
 from agentrooms.events.record import GENESIS, decode_line, line_hash
 from agentrooms.events.tags import tags_of
 from agentrooms.sim import archive, forks
-from agentrooms.sim.audit import Report
+from agentrooms.sim.audit import Report, audit
 from agentrooms.sim.engine import Engine
 from agentrooms.sim.settings import RunSettings, custom, preset
 
@@ -158,3 +158,11 @@ def resign(folder: Path, heads: dict[str, Head] | None = None, key: SigningKey |
 def failing(report: Report) -> dict[str, str]:
     """Returns the failed checks with place and detail."""
     return {check.name: f"{check.place}: {check.detail}" for check in report.checks if not check.passed}
+
+
+def is_found(folder: Path) -> bool:
+    """Tells whether a changed archive does not pass: a check fails, or it claims to be of another version."""
+    try:
+        return not audit(folder).passed
+    except archive.OtherFormat:
+        return True

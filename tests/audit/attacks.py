@@ -8,7 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from agentrooms.domain.canonical import canonical, digest
+import msgspec
+
+from agentrooms.domain.canonical import canonical
+from agentrooms.domain.deal import Terms, deal_hash
 from agentrooms.sim import archive
 from agentrooms.sim.audit import RULES, audit
 from agentrooms.sim.audit.source import Source
@@ -40,7 +43,7 @@ def deal_lines(lines: list[Fields], type_: str = "deal.completed") -> list[Field
 
 
 def rehash_terms(line: Fields) -> None:
-    line["data"]["deal_hash"] = digest("agentrooms/deal/v1", canonical(line["data"]["terms"]))
+    line["data"]["deal_hash"] = deal_hash(msgspec.convert(line["data"]["terms"], Terms))
 
 
 class Attack:

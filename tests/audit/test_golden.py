@@ -14,10 +14,13 @@ import pytest
 
 from agentrooms.sim import archive
 from agentrooms.sim.audit import audit
+from agentrooms.sim.run import Run
 from tests.audit.archives import failing
+from tests.cli.commands import said
 from tests.golden import make
 
-FOLDERS = sorted(path.parent for path in make.HERE.glob(f"*/{archive.MANIFEST}"))
+FORMER = make.HERE / "0.1.0-format1-small"  # its manifest alone: what the program says to logs of another kind
+FOLDERS = sorted(path.parent for path in make.HERE.glob(f"*/{archive.EVENTS}"))
 CURRENT = [folder for folder in FOLDERS if archive.read_manifest(folder).version == version("agentrooms")]
 
 
@@ -44,6 +47,27 @@ def test_a_golden_archive_of_this_version_re_executes_to_the_byte(folder: Path) 
 def test_deals_end_both_ways_in_the_golden_faults() -> None:
     types = {recorded.type for recorded in archive.read_events(make.HERE / make.FAULTS)}
     assert types >= make.WANTED
+
+
+@pytest.mark.parametrize("command", ["verify", "replay"])
+def test_an_archive_of_an_earlier_format_is_refused_by_name(command: str) -> None:
+    """Its events are others: it says so and which version reads it, before it looks at any line."""
+    why = r"was made by an earlier version of agentrooms \('0\.1\.0'\): it has format 1, this program reads format 2"
+    for read in (archive.read_manifest, archive.read_events, audit, Run.open):
+        with pytest.raises(archive.OtherFormat, match=why) as caught:
+            read(FORMER)
+        assert "use that version for it" in caught.value.hint
+    _out, err = said(command, FORMER, code=1)
+    assert "made by an earlier version of agentrooms" in err
+
+
+@pytest.mark.parametrize(("kind", "format_"), [("run", 3), ("room", 2), ("room", 4)])
+def test_an_archive_of_any_other_format_is_refused(kind: str, format_: int, tmp_path: Path) -> None:
+    """Of a live room too, and of a later version."""
+    (tmp_path / archive.MANIFEST).write_text(f'{{"format":{format_},"kind":"{kind}","version":"9"}}')
+    which = "an earlier" if (kind, format_) == ("room", 2) else "a later"
+    with pytest.raises(archive.OtherFormat, match=f"made by {which} version of agentrooms"):
+        audit(tmp_path)
 
 
 def test_making_golden_archives_overwrites_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

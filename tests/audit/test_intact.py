@@ -22,6 +22,7 @@ CHECKS = (
     "mandates",
     "acts",
     "locks",
+    "words",
     "certificates",
     "settlement",
     "fold",
@@ -45,6 +46,7 @@ def test_everything_there_is_was_looked_at(small: Path, faulty: Path, forked: Pa
         assert counts["lines"] == counts["chains"] == len(types)
         assert counts["acts"] == types.count("act.posted")
         assert counts["locks"] == types.count("deal.locked") > 0
+        assert counts["words"] == 2 * types.count("deal.verifying") > 0
         assert counts["certificates"] >= 5 * types.count("deal.certified") > 0
         assert counts["settlement"] > 2 * types.count("deal.completed") > 0
         assert counts["mandates"] > types.count("agent.spawned")

@@ -11,13 +11,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from nacl.signing import SigningKey
 
-from agentrooms.domain.canonical import canonical, digest
-from agentrooms.domain.deal import deal_id
+from agentrooms.actors.plans import verifier_keys
+from agentrooms.consensus.votes import attestation_digest, signed_vote, statement_of
+from agentrooms.domain import secp256k1
+from agentrooms.domain.canonical import canonical
+from agentrooms.domain.deal import Decision, Terms, deal_id
 from agentrooms.domain.ids import seed_bytes
-from agentrooms.domain.keys import derive_key, sign
+from agentrooms.domain.mandate import Mandate, mandate_hash
 from agentrooms.sim import archive, forks
 from agentrooms.sim.audit import Check, audit
 from tests.audit import archives
@@ -253,13 +257,16 @@ def test_votes_that_prove_nothing(name: str, attack: Attack) -> None:
     assert "votes are not those" in found["settlement"] or "saw block 99" in found["settlement"]
 
 
-def signed_again(vote: Fields, seed: int, statement: Fields) -> None:
-    """Makes a vote's two signatures true of what it says: the attacker has the seed, so the verifiers' keys."""
-    key, annex = derive_key(seed_bytes(seed), "verifier", vote["verifier"]), vote["annex"]
-    statement = {**statement, "decision": vote["decision"]}
-    seen = ["agentrooms/vote/v1/annex", vote["verifier"], statement, annex["reasons"], annex["block"], annex["at_ms"]]
-    vote["signature"] = sign(key, canonical(statement))
-    annex["signature"] = sign(key, canonical(seen))
+def signed_again(vote: Fields, seed: int, terms: Terms) -> None:
+    """Makes a vote's signatures true of what it says: the attacker has the seed, so the verifiers' keys."""
+    keys, annex = verifier_keys(seed_bytes(seed), vote["verifier"]), vote["annex"]
+    approving = vote["decision"] == "approve"
+    attestation = secp256k1.sign(keys.attestation, attestation_digest(terms)) if approving else ""
+    statement, reasons = statement_of(terms, Decision(vote["decision"])), tuple(annex["reasons"])
+    made = signed_vote(
+        keys, vote["verifier"], statement, attestation, reasons, block=annex["block"], at_ms=annex["at_ms"]
+    )
+    vote.update(msgspec.to_builtins(made))
 
 
 def looks(seed: int, change: Callable[[Fields, Fields], object]) -> archives.Mutate:
@@ -270,12 +277,10 @@ def looks(seed: int, change: Callable[[Fields, Fields], object]) -> archives.Mut
         locked = next(
             n for n in of_type(lines, "deal.locked") if n["data"]["terms"]["deal"] == certified["data"]["deal"]
         )
-        terms = locked["data"]["terms"]
-        statement = {name: terms[name] for name in ("chain_id", "escrow", "set_version", "deal")}
-        statement |= {"domain": "agentrooms/vote/v1", "deal_hash": locked["data"]["deal_hash"]}
+        terms = msgspec.convert(locked["data"]["terms"], Terms)
         for vote in certified["data"]["votes"]:
             change(vote, certified)
-            signed_again(vote, seed, statement)
+            signed_again(vote, seed, terms)
 
     return mutate
 
@@ -333,10 +338,20 @@ def test_a_look_at_the_round_of_the_certificate_itself_is_well(attack: Attack) -
 def test_votes_of_verifiers_registered_by_the_attacker(attack: Attack) -> None:
     def mine(lines: list[Fields]) -> None:
         members = of_type(lines, "verifiers.registered")[0]["data"]["verifiers"]
-        for n, member in enumerate(members):
-            member["public_key"] = bytes(SigningKey(bytes([n]) * 32).verify_key).hex()
+        for member in members:
+            member.update(msgspec.to_builtins(verifier_keys(b"m" * 16, member["id"]).member(member["id"])))
 
     assert "signature is not over" in attack.run(mine)["certificates"]
+
+
+@pytest.mark.parametrize("name", ["public_key", "address", "address_proof", "public_key_proof"])
+def test_a_verifier_whose_keys_have_not_signed_for_each_other(name: str, attack: Attack) -> None:
+    def other(lines: list[Fields]) -> None:
+        members = of_type(lines, "verifiers.registered")[0]["data"]["verifiers"]
+        members[0][name] = getattr(verifier_keys(b"m" * 16, members[0]["id"]).member(members[0]["id"]), name)
+
+    attack.run(other)
+    assert "the two keys of verifier_1 have not signed for each other" in wrongs_of(attack, "certificates")
 
 
 def test_a_failure_with_other_reasons_than_the_verifiers(attack: Attack) -> None:
@@ -421,7 +436,7 @@ def test_a_limit_changed_with_its_hash_everywhere(attack: Attack) -> None:
         if "mandate" not in secret or secret["mandate"]["role"] == "seller":
             return key, secret
         secret["mandate"]["reservation_usdc_micros"] += 10_000
-        renamed[key] = digest("agentrooms/mandate/v1", canonical(secret["mandate"]))
+        renamed[key] = mandate_hash(msgspec.convert(secret["mandate"], Mandate))
         return renamed[key], secret
 
     attack.change_vault(raise_limit)
@@ -782,9 +797,9 @@ def test_a_raw_transaction_that_is_another(attack: Attack) -> None:
     renamed: dict[str, str] = {}
 
     def cheaper(key: str, secret: Any) -> tuple[str, Any]:
-        if "terms" not in secret:
+        if "case" not in secret:
             return key, secret
-        secret["terms"]["price_usdc_micros"] -= 10_000
+        secret["case"]["terms"]["price_usdc_micros"] -= 10_000
         renamed[key] = "0x" + hashlib.sha256(canonical(secret)).hexdigest()
         return renamed[key], secret
 

@@ -13,7 +13,7 @@ import pytest
 from nacl.signing import SigningKey
 
 from agentrooms.domain.assets import Item, WantKind, Wants
-from agentrooms.domain.deal import DealFailed
+from agentrooms.domain.deal import DealFailed, FailReason
 from agentrooms.domain.folding import Draft
 from agentrooms.domain.mandate import Mandate
 from agentrooms.domain.room import QuoteExpired, Room
@@ -26,6 +26,7 @@ from agentrooms.sim import archive, forks
 from agentrooms.sim.audit import audit
 from agentrooms.sim.audit.acts import Acts
 from agentrooms.sim.audit.limits import outside, wanted
+from agentrooms.sim.settings import preset
 from tests.audit import archives
 from tests.audit.archives import Fields, failing, rewrite
 from tests.audit.attacks import Attack, acts, after, change_votes, comment, deal_lines, of_type, wrongs_of
@@ -48,13 +49,15 @@ def mandate(role: Role, **changes: Any) -> Mandate:
         role=role,
         principal="0x" + "0" * 40,
         collection="0x" + "1" * 40,
+        currency="0x" + "2" * 40,
         item=PUNK if selling else None,
         wants=None if selling else Wants(),
         reservation_usdc_micros=50 * USDC,
         start_usdc_micros=(70 if selling else 30) * USDC,
         maximum_usdc_micros=90 * USDC if selling else None,
         expires_at_ms=1_000,
-        session_key="",
+        session_key="0x" + "3" * 40,
+        identity="0" * 64,
         salt="0" * 64,
     )
     return msgspec.structs.replace(whole, **changes)
@@ -216,39 +219,37 @@ def test_answering_ones_own_side(attack: Attack) -> None:
 # --- Settlement -------------------------------------------------------------------------------------------
 
 
-def revert(lines: list[Fields], detail: str) -> None:
-    """Makes the last completed deal one whose transaction the escrow refused: the buyer's allowance was too low."""
-    last = of_type(lines, "deal.completed")[-1]["data"]["deal"]
-    story = deal_lines([n for n in lines if n["type"] != "deal.completed" or n["data"]["deal"] == last])
-    wallet, end = story[0]["data"]["terms"]["buyer_wallet"], story[-1]
-    for line in of_type(lines, "ledger.funded"):
-        if line["data"]["wallet"] == wallet:
-            line["data"]["allowance_usdc_micros"] = 0
-    failed = DealFailed((), end["data"]["deal"], detail, "reverted", end["data"]["round"])  # type: ignore[arg-type]
-    end.update(type="deal.failed", data=msgspec.to_builtins(failed))
-    of_type(lines, "swarm.completed")[0]["data"]["deals_completed"] -= 1
+@pytest.fixture(scope="module")
+def reverting(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose deals are too short: verifiers approve them, and the escrow refuses all transactions."""
+    settings = msgspec.structs.replace(preset("small_test", 7), deal_ms=2_000)
+    return archives.make(tmp_path_factory.mktemp("reverting") / "run", settings)
 
 
-def test_a_reverted_transaction_is_executed_again_too(small: Path, tmp_path: Path) -> None:
-    folder = archives.copy(small, tmp_path / "reverted")
-    rewrite(folder, lambda lines: revert(lines, "allowance_too_low"))
-    assert failing(audit(folder)) == {}
+def test_a_reverted_transaction_is_executed_again_too(reverting: Path) -> None:
+    assert failing(audit(reverting, re_execute=True)) == {}
+    failed = [r.event for r in archive.read_events(reverting) if isinstance(r.event, DealFailed)]
+    assert {(event.reason, event.detail) for event in failed} == {(FailReason.EXPIRED, "deadline_passed")}
 
 
-def test_another_reason_for_a_revert_is_found(small: Path, tmp_path: Path) -> None:
-    folder = archives.copy(small, tmp_path / "reverted")
-    rewrite(folder, lambda lines: revert(lines, "item_not_approved"))
-    assert "the ledger says allowance_too_low" in failing(audit(folder))["settlement"]
+def test_another_reason_for_a_revert_is_found(reverting: Path, tmp_path: Path) -> None:
+    folder = archives.copy(reverting, tmp_path / "reverted")
+
+    def lie(lines: list[Fields]) -> None:
+        of_type(lines, "deal.failed")[-1]["data"]["detail"] = "item_not_approved"
+
+    rewrite(folder, lie)
+    assert "the ledger says deadline_passed" in failing(audit(folder))["settlement"]
 
 
-def test_another_chain_is_not_executed_but_said(attack: Attack) -> None:
+def test_a_set_of_another_chain_is_found(attack: Attack) -> None:
     def elsewhere(lines: list[Fields]) -> None:
         of_type(lines, "verifiers.registered")[0]["data"]["chain_id"] = 1
 
     rewrite(attack.folder, elsewhere)
-    report = audit(attack.folder)
-    assert report.check("settlement").detail == "not checked: chain 1 is not the ledger"
-    assert "not those registered" in failing(report)["certificates"]
+    found = failing(audit(attack.folder))
+    assert "not those registered" in found["certificates"]
+    assert "its signature is not by" in found["mandates"]
 
 
 def test_a_vault_with_a_key_twice_is_found(attack: Attack) -> None:
@@ -258,14 +259,15 @@ def test_a_vault_with_a_key_twice_is_found(attack: Attack) -> None:
     assert "stands there twice" in audit(attack.folder).check("mandates").detail
 
 
-def test_a_mandate_with_a_key_that_is_none_is_found(attack: Attack) -> None:
+@pytest.mark.parametrize("signature", ["no hex", "", "00" * 65])
+def test_a_mandate_with_a_signature_that_is_none_is_found(signature: str, attack: Attack) -> None:
     def spoil(key: str, secret: Any) -> tuple[str, Any]:
         if "mandate" in secret:
-            secret["public_key"] = "no hex"
+            secret["signature"] = signature
         return key, secret
 
     attack.change_vault(spoil)
-    assert "no key ('no hex')" in audit(attack.folder).check("mandates").detail
+    assert "its signature is not by" in audit(attack.folder).check("mandates").detail
 
 
 def test_a_mandate_signed_in_capital_letters_is_found(attack: Attack) -> None:

@@ -12,11 +12,11 @@ import psycopg
 from psycopg import sql
 
 from agentrooms.events.memory import MemoryEventStore
+from agentrooms.events.postgres import connect
 from agentrooms.events.record import Recorded, decode_line
 from agentrooms.events.store import Condition, StoredEvent
 from agentrooms.projections import agents, deals, floor_path, messages
 from agentrooms.projections.rebuild import compare, fill
-from agentrooms.projections.writing import connect
 from tests.domain.runs import RUNS, engine
 
 MIXED = ("small", "balanced", "underfunded", "competition")  # other seeds each, so other ids

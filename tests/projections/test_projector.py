@@ -15,12 +15,11 @@ from psycopg import sql
 
 from agentrooms.events.log_writer import LogWriter
 from agentrooms.events.memory import MemoryEventStore
-from agentrooms.events.postgres import channel, migrate_log
+from agentrooms.events.postgres import channel, connect, migrate_log
 from agentrooms.events.postgres_log import PostgresLog
 from agentrooms.events.store import Condition, StoredEvent, StoreError
 from agentrooms.projections import queries
 from agentrooms.projections.projector import ProjectionAhead, ProjectionStopped, Projector
-from agentrooms.projections.writing import connect
 from tests.projections.logs import assert_tables_are_those_of_the_log, drop, extend, log_of, mixed, select, stored
 
 ACTS = st.sampled_from(["append", "first", "second", "restart"])

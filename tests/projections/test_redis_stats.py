@@ -18,8 +18,8 @@ from agentrooms.events.record import PLATFORM
 from agentrooms.events.store import StoredEvent
 from agentrooms.projections import redis_stats
 from agentrooms.projections.projector import Projector
-from agentrooms.projections.redis_stats import RedisStats, Session, client, close_session, open_session
-from agentrooms.services.redis import Redis
+from agentrooms.projections.redis_stats import RedisStats, Session, close_session, open_session
+from agentrooms.services.redis import Redis, client
 from tests.projections.logs import log_of, mixed, recorded, select, stored
 
 

@@ -27,6 +27,7 @@ ROUNDS = 1000  # an agent that joins in round 0 has as many permille behind it a
 ROUND_MS = 1_000
 ME = "agent_me"
 COMMON, RARE = "common", "rare"
+ADDRESS = "0x" + "c" * 40
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,11 @@ class Said:
     to: str | None = None
 
 
+def number(agent: str) -> int:
+    """A number of its own for each name."""
+    return int.from_bytes(agent.encode())
+
+
 def usdc(price: int) -> int:
     return price * USDC_MICROS
 
@@ -48,7 +54,7 @@ def usdc(price: int) -> int:
 def opened() -> RoomOpened:
     return RoomOpened(
         base_grade=COMMON,
-        collection="0xc",
+        collection=ADDRESS,
         comparable_by="grade",
         name="floor",
         quote_rounds=ROUNDS,
@@ -67,14 +73,14 @@ def spawned(
     wants: Wants | None = None,
 ) -> AgentSpawned:
     """A trader; the test's sellers each sell one item named after them."""
-    item = Item(f"token_{agent}", f"Punk {agent}", {"grade": grade}) if role is Role.SELLER else None
+    item = Item(str(number(agent)), f"Punk {agent}", {"grade": grade}) if role is Role.SELLER else None
     return AgentSpawned(
         agent=agent,
         avatar="o",
         item=item,
-        mandate_hash=agent,
+        mandate_hash=f"{number(agent):064x}",
         name=agent,
-        owner=f"0x{agent}",
+        owner=f"0x{number(agent):040x}",
         role=role,
         round=0,
         strategy=strategy,
@@ -91,14 +97,16 @@ def mandate_of(
     mandate = Mandate(
         role=spawn.role,
         principal=spawn.owner,
-        collection="0xc",
+        collection=ADDRESS,
+        currency=ADDRESS,
         item=spawn.item,
         wants=spawn.wants,
         reservation_usdc_micros=limit,
         start_usdc_micros=start,
         maximum_usdc_micros=(maximum or 2 * start) if spawn.role is Role.SELLER else None,
         expires_at_ms=rounds * ROUND_MS + SETTLEMENT_MS,
-        session_key="k",
+        session_key=ADDRESS,
+        identity="0" * 64,
         salt="0" * 64,
     )
     check_mandate(mandate)

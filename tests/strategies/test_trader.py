@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from agentrooms.chain.ledger import LEDGER
 from agentrooms.domain.act import Act
 from agentrooms.domain.agent import AgentLeft, AgentPaused
 from agentrooms.domain.deal import DealFailed, FailReason
@@ -118,7 +119,7 @@ def test_a_pair_whose_deal_failed_rests() -> None:
     room = buyer(AGGRESSIVE, offers(1, "s1", 102), offers(2, "s2", 103), others=("s1", "s2"))
     at, act = decisions(room, range(3, 20))[0]
     assert act.to == "s1"
-    terms = terms_of(room, act, Venue(0, "0xe", 1, 60_000), at)
+    terms = terms_of(room, act, Venue(LEDGER, 1, 60_000), at)
     failed = DealFailed((), terms.deal, "", FailReason.EXPIRED, at + 1)
     room = fold(room, [lock(terms, at), failed, said(room, offers(at + 2, "s1", 102))])
     resting = {act.to for _at, act in decisions(room, range(at + 3, at + 1 + PAIR_REST_ROUNDS))}

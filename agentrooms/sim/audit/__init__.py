@@ -15,15 +15,16 @@ from agentrooms.sim.audit.limits import Mandates
 from agentrooms.sim.audit.lines import check_lines
 from agentrooms.sim.audit.locks import Locks
 from agentrooms.sim.audit.report import Check, Progress, Report, guarded, not_run
-from agentrooms.sim.audit.settlement import check_settlement, check_transactions
+from agentrooms.sim.audit.settlement import check_settlement
 from agentrooms.sim.audit.source import Source
 from agentrooms.sim.audit.tables import check_tables
 from agentrooms.sim.audit.walk import Rule, skipped, walk
+from agentrooms.sim.audit.words import Words
 
 __all__ = ["Check", "Progress", "Report", "audit"]
 
-RULES: tuple[type[Rule], ...] = (Commands, Mandates, Acts, Locks, Certificates)
-PARTIAL_RULES: tuple[type[Rule], ...] = (Commands, Certificates)  # those that need not know what came before
+RULES: tuple[type[Rule], ...] = (Commands, Mandates, Acts, Locks, Words, Certificates)
+PARTIAL_RULES: tuple[type[Rule], ...] = (Commands, Words, Certificates)  # those that need not know what came before
 WHOLE = ("settlement", "fold", "tables")  # checks of a log from its beginning
 
 
@@ -33,18 +34,20 @@ def audit(
     expect_head: str | None = None,
     key: str | None = None,
     re_execute: bool = False,
+    rpc: str | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Returns what is right, wrong and uncheckable about an archive. Raises NotAnArchive when files are missing.
 
     `expect_head` is the head noted elsewhere, `key` the public key (hex) that should have signed; `re_execute`
-    runs a run's settings again, or the agents of an opened room from its recorded inputs.
+    runs a run's settings again, or the agents of an opened room from its recorded inputs; `rpc` is the address of a
+    node of the chain, which then is asked for inclusion.
     """
     tell = progress if progress is not None else _silent
     source = Source(folder, tell)
     unchecked: list[str] = []
     checks = _integrity(source, expect_head, key, tell)
-    checks += _meaning(source, unchecked, tell)
+    checks += _meaning(source, rpc, unchecked, tell)
     fork = check_fork(source, unchecked)
     checks += [fork] if fork is not None else []
     if re_execute and source.live:
@@ -73,7 +76,7 @@ def _integrity(source: Source, expect_head: str | None, key: str | None, tell: P
     return checks
 
 
-def _meaning(source: Source, unchecked: list[str], tell: Progress) -> list[Check]:
+def _meaning(source: Source, rpc: str | None, unchecked: list[str], tell: Progress) -> list[Check]:
     """Could what they say have happened?"""
     log, total = source.log, len(source.log.lines)
     rules = PARTIAL_RULES if source.partial else RULES
@@ -84,19 +87,13 @@ def _meaning(source: Source, unchecked: list[str], tell: Progress) -> list[Check
     if source.partial:
         return checks
     tell("settlement", 0, total)
-    checks.append(guarded("settlement", lambda: _settlement(source, unchecked)))
+    checks.append(guarded("settlement", lambda: check_settlement(source, rpc, unchecked)))
     tell("fold", 0, total)
     checks.append(guarded("fold", lambda: check_fold(log)))
     tell("tables", 0, total)
     checks.append(guarded("tables", lambda: check_tables(log)))
     tell("tables", total, total)
     return checks
-
-
-def _settlement(source: Source, unchecked: list[str]) -> Check:
-    if source.live:
-        return check_transactions(source.log, source.vault)
-    return check_settlement(source.log, source.vault, unchecked)
 
 
 def _unreadable(source: Source) -> str:

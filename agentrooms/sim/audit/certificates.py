@@ -6,10 +6,12 @@ from collections import Counter
 from typing import ClassVar
 
 from agentrooms.consensus.judgement import REASONS
-from agentrooms.domain.canonical import canonical, digest
-from agentrooms.domain.deal import DealCertified, DealFailed, DealLocked, Decision, FailReason, Terms, Vote
+from agentrooms.consensus.votes import attestation_digest
+from agentrooms.domain.canonical import canonical
+from agentrooms.domain.deal import DealCertified, DealFailed, DealLocked, Decision, FailReason, Terms, Vote, deal_hash
 from agentrooms.domain.keys import verify
-from agentrooms.domain.verifier_set import VerifierSetRegistered
+from agentrooms.domain.secp256k1 import recover
+from agentrooms.domain.verifier_set import Verifier, VerifierSetRegistered, is_bound
 from agentrooms.sim.audit.source import Source
 from agentrooms.sim.audit.walk import Handler, Line, Rule
 
@@ -44,6 +46,9 @@ class Certificates(Rule):
         names, keys = {v.id for v in event.verifiers}, {v.public_key for v in event.verifiers}
         if (len(event.verifiers), len(names), len(keys)) != (VERIFIERS, VERIFIERS, VERIFIERS):
             self.found.wrong(line.number, f"a set has {VERIFIERS} distinct members, was {len(event.verifiers)}")
+        for verifier in event.verifiers:
+            if not is_bound(verifier):
+                self.found.wrong(line.number, f"the two keys of {verifier.id} have not signed for each other")
         if event.version != len(self._sets) + 1:
             self.found.wrong(line.number, f"the set's version is {event.version}, due is {len(self._sets) + 1}")
         self._sets[event.version] = event
@@ -71,10 +76,10 @@ class Certificates(Rule):
         names = [vote.verifier for vote in event.votes]
         if names != sorted(set(names)):
             self.found.wrong(line.number, f"a verifier is counted twice, or the votes are unsorted: {', '.join(names)}")
-        keys = {v.id: v.public_key for v in members.verifiers}
+        known = {v.id: v for v in members.verifiers}
         for vote in event.votes:
             self.found.count += 1
-            wrong = _wrong_vote(vote, terms, keys)
+            wrong = _wrong_vote(vote, terms, known)
             if not wrong and not self.live:  # a live room's time is not that of the chain
                 wrong = _wrong_look(vote, line.recorded.at_ms)
             if wrong:
@@ -106,18 +111,19 @@ class Certificates(Rule):
             self.found.wrong(line.number, f"the reason given is {event.detail!r}, the verifiers agree on {blamed!r}")
 
 
-def _wrong_vote(vote: Vote, terms: Terms, keys: dict[str, str]) -> str:
+def _wrong_vote(vote: Vote, terms: Terms, known: dict[str, Verifier]) -> str:
     """Checks both signatures of a vote, over the statement as the auditor writes it down."""
-    key = keys.get(vote.verifier)
-    if key is None:
+    member = known.get(vote.verifier)
+    if member is None:
         return "it is not in the registered set"
+    key = member.public_key
     statement = {
-        "domain": "agentrooms/vote/v1",
+        "domain": "agentrooms/vote/v2",
         "chain_id": terms.chain_id,
         "escrow": terms.escrow,
         "set_version": terms.set_version,
         "deal": terms.deal,
-        "deal_hash": digest("agentrooms/deal/v1", canonical(terms)),
+        "deal_hash": deal_hash(terms),
         "decision": vote.decision,
     }
     if not verify(key, canonical(statement), vote.signature):
@@ -129,8 +135,13 @@ def _wrong_vote(vote: Vote, terms: Terms, keys: dict[str, str]) -> str:
         return f"its reasons are not sorted, repeated, or more than {REASONS_MAX}: {list(annex.reasons)}"
     if not REASONS.issuperset(annex.reasons):
         return f"a reason is no word of verifiers: {', '.join(sorted(set(annex.reasons) - REASONS))!a}"
-    seen = ["agentrooms/vote/v1/annex", vote.verifier, statement, list(annex.reasons), annex.block, annex.at_ms]
-    return "" if verify(key, canonical(seen), annex.signature) else "its annex is not as it was signed"
+    seen = ["agentrooms/vote/v2/annex", vote.verifier, statement, vote.attestation, list(annex.reasons)]
+    if not verify(key, canonical([*seen, annex.block, annex.at_ms]), annex.signature):
+        return "its annex is not as it was signed"
+    if vote.decision is Decision.REJECT:
+        return "it rejects and attests" if vote.attestation else ""
+    signer = recover(attestation_digest(terms), vote.attestation)
+    return "" if signer == member.address else f"its attestation is by {signer}, not by {member.address}"
 
 
 def _wrong_look(vote: Vote, certified_ms: int) -> str:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import hashlib
 from typing import ClassVar
 
+from agentrooms.chain.ledger import LEDGER
 from agentrooms.domain.agent import AgentReconfigured, AgentSpawned
 from agentrooms.domain.assets import Item, WantKind, Wants
 from agentrooms.domain.canonical import canonical
-from agentrooms.domain.keys import verify, wallet_address
-from agentrooms.domain.mandate import Mandate, SignedMandate, mandate_bytes, mandate_hash
+from agentrooms.domain.eip712 import EscrowDomain, keccak
+from agentrooms.domain.mandate import Mandate, SignedMandate, is_signed, mandate_hash
 from agentrooms.domain.room import ActPosted
 from agentrooms.domain.terms import ActKind, Role
+from agentrooms.domain.verifier_set import VerifierSetRegistered
 from agentrooms.sim.audit.floor import Floor
 from agentrooms.sim.audit.report import Check
 from agentrooms.sim.audit.source import UNREADABLE, Source, Vault
@@ -37,6 +39,7 @@ class Mandates(Rule):
         super().__init__(source)
         self._holders: dict[str, str] = {}
         self._sent: set[str] = set()
+        self._escrow: EscrowDomain | None = None
         self._room_key = room_key_name(source.room.room) if source.room is not None else ""
 
     def handlers(self) -> dict[str, Handler]:
@@ -44,6 +47,7 @@ class Mandates(Rule):
         if self.vault is None:
             return {}
         return {
+            "verifiers.registered": self._registered,
             "agent.spawned": self._spawned,
             "agent.reconfigured": self._reconfigured,
             "act.posted": self._posted,
@@ -60,7 +64,7 @@ class Mandates(Rule):
             self._check_own()
         for key in self.vault.entries.keys() - {self._room_key}:
             self.found.expect(
-                _is_itself(self.vault, key),
+                _is_itself(self.vault, key, self._escrow),
                 0,
                 f"the vault's entry {key} is not what its key says, or is not signed",
             )
@@ -79,6 +83,10 @@ class Mandates(Rule):
         )
         for key in sorted(self.vault.entries.keys() - self._holders.keys() - self._sent - {self._room_key}):
             self.found.wrong(0, f"the vault's entry {key} is of nothing in this room: it belongs to another archive")
+
+    def _registered(self, line: Line) -> None:
+        event: VerifierSetRegistered = line.event
+        self._escrow = EscrowDomain(event.chain_id, event.escrow)
 
     def _submitted(self, line: Line) -> None:
         self._sent.add(line.event.tx_hash)
@@ -106,7 +114,9 @@ class Mandates(Rule):
             self.found.wrong(line.number, f"mandate {key} of agent {spawned.agent} is not in the vault")
             return
         opened = line.floor.opened
-        wrong = _misfit(signed, key, spawned, opened.collection if opened is not None else signed.mandate.collection)
+        wrong = _misfit(
+            signed, key, spawned, opened.collection if opened is not None else signed.mandate.collection, self._escrow
+        )
         if wrong:
             self.found.wrong(line.number, f"mandate {key[:12]}… of agent {spawned.agent}: {wrong}")
 
@@ -159,7 +169,9 @@ def _item(floor: Floor, event: ActPosted) -> Item | None:
     return own or floor.items.get(event.token_id or "")
 
 
-def _misfit(signed: SignedMandate, key: str, spawned: AgentSpawned, collection: str) -> str:
+def _misfit(
+    signed: SignedMandate, key: str, spawned: AgentSpawned, collection: str, escrow: EscrowDomain | None
+) -> str:
     mandate = signed.mandate
     pairs = {
         "its hash": (mandate_hash(mandate), key),
@@ -169,31 +181,25 @@ def _misfit(signed: SignedMandate, key: str, spawned: AgentSpawned, collection: 
         "its wants": (mandate.wants, spawned.wants),
         "its collection": (mandate.collection, collection),
         "its fills": (mandate.fills, 1),
-        "its key's address": (_address(signed.public_key), mandate.principal),
     }
     for what, (ours, due) in pairs.items():
         if ours != due:
             return f"{what} is {ours}, not {due}"
-    signature = verify(signed.public_key, mandate_bytes(mandate), signed.signature)
-    return "" if signature else f"its signature is not by {signed.public_key}"
+    if escrow is None:
+        return "no verifier set, so no escrow, is registered before it"
+    return "" if is_signed(signed, escrow) else f"its signature is not by {mandate.principal}"
 
 
-def _address(public_key: str) -> str:
-    try:
-        return wallet_address(public_key)
-    except ValueError:
-        return f"that of no key ({public_key!r})"
-
-
-def _is_itself(vault: Vault, key: str) -> bool:
+def _is_itself(vault: Vault, key: str, escrow: EscrowDomain | None) -> bool:
     """Tells whether an entry hashes to its key: a mandate, or a raw transaction of the ledger."""
     secret = vault.entries[key]
     if len(key) != HASH_HEX_DIGITS:
-        return key == "0x" + hashlib.sha256(secret).hexdigest()
+        on_ledger = escrow == LEDGER.domain
+        return key == "0x" + (hashlib.sha256(secret).hexdigest() if on_ledger else keccak(secret).hex())
     signed = vault.mandate(key)
     try:
         if signed is None or mandate_hash(signed.mandate) != key or canonical(signed) != secret:
             return False
     except UNREADABLE:
         return False
-    return verify(signed.public_key, mandate_bytes(signed.mandate), signed.signature)
+    return escrow is not None and is_signed(signed, escrow)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from agentrooms.domain.canonical import canonical, digest
-from agentrooms.domain.deal import DealCompleted, DealFailed, DealLocked, Decision, FailReason, Terms
+from agentrooms.chain.ledger import LEDGER
+from agentrooms.domain.deal import DealCompleted, DealFailed, DealLocked, Decision, FailReason, Terms, deal_hash
 from agentrooms.domain.ids import derive_id
 from agentrooms.domain.room import ActPosted
 from agentrooms.domain.terms import ActKind
@@ -24,19 +24,18 @@ class Course:
     terms: Terms
     line: int
     stage: str = "locked"
-    tx_hash: str = ""
+    submitted: tuple[str, ...] = ()
     ended: int = 0
 
 
 _FOLLOWS = {
     "deal.verifying": ("locked",),
     "deal.certified": ("verifying",),
-    "escrow.submitted": ("approve",),
+    "escrow.submitted": ("approve", "submitted"),  # again, when the last one is stuck
     "deal.completed": ("submitted",),
 }
 _MAY_FAIL = {
     FailReason.REJECTED: ("reject",),
-    FailReason.REVERTED: ("submitted",),
     FailReason.EXPIRED: ("locked", "verifying", "approve", "submitted"),
 }
 
@@ -101,7 +100,7 @@ class Locks(Rule):
         wrongs = [_wrong_accept(line, terms, accept, quote), *self._shared(terms), *self._wrong_terms(line, terms)]
         if terms.deal in self._courses:
             wrongs.append(f"deal {terms.deal} was locked at line {self._courses[terms.deal].line} already")
-        hashed = digest("agentrooms/deal/v1", canonical(terms))
+        hashed = deal_hash(terms)
         if event.deal_hash != hashed:
             wrongs.append(f"the deal's hash is {hashed}, the event says {event.deal_hash}")
         for wrong in filter(None, wrongs):
@@ -205,7 +204,7 @@ class Locks(Rule):
         elif type_ == "deal.certified":
             course.stage = "approve" if line.event.decision is Decision.APPROVE else "reject"
         else:
-            course.stage, course.tx_hash = "submitted", line.event.tx_hash
+            course.stage, course.submitted = "submitted", (*course.submitted, line.event.tx_hash)
 
     def _completed(self, line: Line) -> None:
         event: DealCompleted = line.event
@@ -214,11 +213,13 @@ class Locks(Rule):
             return
         self._must_follow(line, course, _FOLLOWS["deal.completed"])
         receipt = event.receipt
-        if not receipt.succeeded or receipt.tx_hash != course.tx_hash:
+        ours = (
+            receipt.tx_hash in course.submitted or course.terms.domain != LEDGER.domain
+        )  # else anybody may execute it
+        if not receipt.succeeded or not ours:
             what = "succeeded" if receipt.succeeded else "did not succeed"
-            self.found.wrong(
-                line.number, f"transaction {receipt.tx_hash} {what}, submitted was {course.tx_hash or 'none'}"
-            )
+            submitted = " and ".join(course.submitted) or "none"
+            self.found.wrong(line.number, f"transaction {receipt.tx_hash} {what}, submitted was {submitted}")
         self._fill(course, event.deal)
         self._end(line, course)
 

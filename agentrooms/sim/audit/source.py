@@ -16,7 +16,17 @@ from agentrooms.domain.mandate import SignedMandate
 from agentrooms.errors import AgentroomsError
 from agentrooms.events.record import PLATFORM, Recorded, decode_line
 from agentrooms.events.tags import command_tag
-from agentrooms.sim.archive import EVENTS, MANIFEST, ROOM, VAULT, Manifest, NotAnArchive, kind_of, read_manifest
+from agentrooms.sim.archive import (
+    EVENTS,
+    MANIFEST,
+    ROOM,
+    VAULT,
+    Manifest,
+    NotAnArchive,
+    kind_of,
+    read_manifest,
+    require_format,
+)
 from agentrooms.sim.audit.report import Progress
 from agentrooms.sim.live_archive import Redaction, RoomManifest, read_redaction, read_room_manifest
 
@@ -139,6 +149,7 @@ class Source:
 
     def __init__(self, folder: Path, progress: Progress) -> None:
         self.manifest_bytes = _bytes(folder / MANIFEST)
+        require_format(folder)
         self.live = kind_of(folder) == ROOM
         self.manifest: Manifest | None = None
         self.room: RoomManifest | None = None
