@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agentrooms.cli.examples import examples
+from agentrooms.cli.groups import add_group
 from agentrooms.cli.live_params import (
     LIST_DEFAULT,
     AgentId,
@@ -31,14 +32,10 @@ if TYPE_CHECKING:
     from agentrooms.projections.read_rows import ReadAgent, ReadDeal
     from agentrooms.projections.read_views import AgentPerformance
 
-ROUNDS_DEFAULT = 600  # of a mandate
-TRADING_SHARE = 3  # with short rounds: so many times the time that settling takes
-
 
 def register(app: typer.Typer) -> None:
     """Adds the group to the command line."""
-    group = typer.Typer(help="Agents in rooms of the running system.", rich_markup_mode="rich")
-    group.callback(invoke_without_command=True, epilog=examples("agentrooms agent list"))(_root)
+    group = add_group(app, "agent", "Agents in rooms of the running system.", "agentrooms agent list")
     group.command(
         "spawn",
         epilog=examples(
@@ -54,13 +51,6 @@ def register(app: typer.Typer) -> None:
     group.command("pause", epilog=examples("agentrooms agent pause agent_jp4x"))(pause)
     group.command("resume", epilog=examples("agentrooms agent resume agent_jp4x"))(resume)
     group.command("remove", epilog=examples("agentrooms agent remove agent_jp4x"))(remove)
-    app.add_typer(group, name="agent")
-
-
-def _root(ctx: typer.Context) -> None:
-    """Agents: each trades for one wallet, within the limits of its signed mandate."""
-    if ctx.invoked_subcommand is None:
-        ctx.get_help()
 
 
 def spawn(
@@ -108,16 +98,14 @@ def spawn(
 ) -> None:
     """Let an agent trade from a mock wallet. It never goes beyond its limit, and nobody else is told what that is."""
     from agentrooms.cli.asking import asking, new_id
-    from agentrooms.cli.console import clean, emit, next_steps, out
     from agentrooms.live.commands import SpawnAgent
     from agentrooms.projections import queries
 
     _check_side(role, limit, start, maximum=maximum, item=item, wanted=wanted)
     with asking() as system:
-        place = queries.room(system.read, system.id_of("room", room))
         command = SpawnAgent(
             id=new_id(),
-            room=place.room,
+            room=system.id_of("room", room),
             role=role,
             strategy=strategy,
             style=style,
@@ -128,10 +116,15 @@ def spawn(
             wants=_wants(wanted),
             wallet=wallet,
             name=name,
-            expiry_rounds=_lasting(expiry_rounds, place.round_ms),
+            expiry_rounds=expiry_rounds or 0,
         )
-        answer = system.ask(command)
-        found = queries.agent(system.read, answer.agent)
+        found = queries.agent(system.read, system.ask(command).agent)
+    _tell_spawned(found, json=json)
+
+
+def _tell_spawned(found: ReadAgent, *, json: bool) -> None:
+    from agentrooms.cli.console import clean, emit, next_steps, out
+
     if json:
         emit({"agent": found.agent, "room": found.room, "name": found.name, "token_id": found.token_id})
         return
@@ -156,23 +149,6 @@ def _check_side(
         raise Misuse("a buyer starts at or below its limit", "lower --start, or raise --limit")
     if maximum is not None and maximum < start:
         raise Misuse("a seller's maximum is at or above its start", "raise --max, or lower --start")
-
-
-def _lasting(rounds_: int | None, round_ms: int) -> int:
-    """Returns for how many rounds a mandate is given. Raises Misuse for one that leaves no time to trade.
-
-    Agents stop trading SETTLEMENT_MS before their mandate ends.
-    """
-    from agentrooms.domain.market import SETTLEMENT_MS
-
-    least = SETTLEMENT_MS // round_ms + 1
-    if rounds_ is None:
-        return max(ROUNDS_DEFAULT, TRADING_SHARE * least)
-    if rounds_ < least:
-        raise Misuse(
-            f"{rounds_} rounds of {round_ms} ms end before a deal can settle", f"give it --for-rounds {least} or more"
-        )
-    return rounds_
 
 
 def _wants(wanted: object | None) -> Wants | None:

@@ -26,14 +26,16 @@ from agentrooms.cli import (
     status,
     swarm,
     up,
+    verifier,
+    verifiers,
     verify,
 )
 from agentrooms.cli.examples import examples
 
 ORDER = (
     *("up", "status", "room", "agent", "swarm", "deal"),
-    *("verify", "replay", "fork", "compare", "export"),
-    *("db", "projections", "backup", "restore", "bench", "chaos", "doctor"),
+    *("verify", "verifiers", "replay", "fork", "compare", "export"),
+    *("db", "projections", "backup", "restore", "bench", "chaos", "doctor", "verifier"),
 )
 
 
@@ -85,6 +87,7 @@ for _module in (
     swarm,
     deal,
     verify,
+    verifiers,
     replay,
     fork,
     export,
@@ -94,6 +97,7 @@ for _module in (
     bench,
     chaos,
     doctor,
+    verifier,
 ):
     _module.register(app)
 

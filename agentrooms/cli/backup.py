@@ -30,15 +30,16 @@ def backup(
     data: Data = None,
     json: Json = False,
 ) -> None:
-    """Write the log, the vault, the read models and the secret to one file, also while the system runs.
+    """Write the log, the vault, the read models, the devnet and the secret to one file, also while the system runs.
 
     The file holds secrets: whoever has it can act for this installation.
     """
     from agentrooms.cli.console import talk
+    from agentrooms.live.copying import copy_files
     from agentrooms.services import backup as service
 
     folder, url = _installation(data)
-    manifest = service.backup(folder, url, out)
+    manifest = service.backup(folder, url, out, copy_files, lambda whose: talk(f"Postgres: {whose}."))
     _report(manifest, json=json)
     if not json:
         talk(f"{out} holds the log up to position {manifest.head}")
@@ -59,6 +60,8 @@ def restore(
     from agentrooms.services import backup as service
 
     folder, url = _installation(data)
+    into = "DATABASE_URL" if url is not None else f"a new one in {folder.path}"
+    talk(f"Postgres: {into}. No running system is asked.")
     manifest = service.restore(file, folder, url)
     _report(manifest, json=json)
     if not json:

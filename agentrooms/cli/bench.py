@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from agentrooms.bench.rows import BenchReport
 
 SEEDS_MAX = 20
-PARTS = ("core", "log", "rooms", "models", "swarms", "nodes")
+PARTS = ("core", "log", "rooms", "settlement", "models", "swarms", "nodes")
 MIB = 1024**2
 
 
@@ -46,7 +46,7 @@ def bench(
     ] = "1,2,3",
     json: Json = False,
 ) -> None:
-    """Measure the core in one process, the durable log, rooms, read models, and swarms on Ray; with services of its own.
+    """Measure the core in one process, the durable log, rooms, settlement, read models, and swarms on Ray; with services of its own.
 
     A turn is one look of an agent at its market, whether it then speaks or not. Rates stand beside a baseline of
     the same run: encoding and hashing the same log, raw inserts of the same bytes, one node. Memory is proportional

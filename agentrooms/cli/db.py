@@ -5,21 +5,14 @@ from __future__ import annotations
 import typer
 
 from agentrooms.cli.examples import examples
+from agentrooms.cli.groups import add_group
 from agentrooms.cli.params import Json
 
 
 def register(app: typer.Typer) -> None:
     """Adds the group to the command line."""
-    group = typer.Typer(help="Demo data of the running system.", rich_markup_mode="rich")
-    group.callback(invoke_without_command=True, epilog=examples("agentrooms db seed"))(_root)
+    group = add_group(app, "db", "Demo data of the running system.", "agentrooms db seed")
     group.command("seed", epilog=examples("agentrooms db seed", "agentrooms db seed --json"))(seed)
-    app.add_typer(group, name="db")
-
-
-def _root(ctx: typer.Context) -> None:
-    """Demo data: a collection, wallets with money, items from real sales."""
-    if ctx.invoked_subcommand is None:
-        ctx.get_help()
 
 
 def seed(json: Json = False) -> None:

@@ -1,37 +1,41 @@
-"""`agentrooms deal`: deals of the running system and what proves them."""
+"""`agentrooms deal`: deals of the running system, or of an archive, and what proves them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from agentrooms.cli.examples import examples
+from agentrooms.cli.groups import add_group
 from agentrooms.cli.live_params import LIST_DEFAULT, DealId, Limit, OfRoom, first, pages
-from agentrooms.cli.params import Json
+from agentrooms.cli.params import Json, run_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from agentrooms.projections.read_rows import ReadAgent, ReadDeal, RoomRow
-    from agentrooms.projections.read_views import DealEvidence
+    from agentrooms.projections.deals import DealRow
+    from agentrooms.projections.read_rows import ReadDeal
+    from agentrooms.sim.evidence import Evidence
+
+DONE = 100  # percent
 
 
 def register(app: typer.Typer) -> None:
     """Adds the group to the command line."""
-    group = typer.Typer(help="Deals of the running system.", rich_markup_mode="rich")
-    group.callback(invoke_without_command=True, epilog=examples("agentrooms deal list"))(_root)
+    group = add_group(app, "deal", "Deals of the running system, or of an archive.", "agentrooms deal list")
     group.command("list", epilog=examples("agentrooms deal list", "agentrooms deal list --room room_lg4y --json"))(
         list_
     )
-    group.command("show", epilog=examples("agentrooms deal show deal_k3vq"))(show)
-    app.add_typer(group, name="deal")
-
-
-def _root(ctx: typer.Context) -> None:
-    """Deals: locked, judged by seven verifiers, settled by the escrow."""
-    if ctx.invoked_subcommand is None:
-        ctx.get_help()
+    group.command(
+        "show",
+        epilog=examples(
+            "agentrooms deal show deal_k3vq",
+            "agentrooms deal show deal_k3vq --archive runs/a",
+            "agentrooms deal show deal_k3vq --archive runs/a --secrets --json",
+        ),
+    )(show)
 
 
 def list_(room: OfRoom = None, limit: Limit = LIST_DEFAULT, json: Json = False) -> None:
@@ -47,19 +51,19 @@ def list_(room: OfRoom = None, limit: Limit = LIST_DEFAULT, json: Json = False) 
         found = first(
             pages(lambda last: queries.deals(system.read, room=name, after=last.locked_event if last else None)), limit
         )
+        told = _told(system.running.redis_url, found)
     if json:
-        emit(msgspec.to_builtins(found))
+        emit([{**msgspec.to_builtins(deal), **_progress(deal, told)} for deal in found])
     elif found:
-        print_deals(found)
+        print_deals(found, told)
     else:
         out().print("No deals.")
 
 
-def print_deals(deals: Sequence[ReadDeal]) -> None:
-    """Prints deals as a table."""
+def print_deals(deals: Sequence[ReadDeal], told: Mapping[str, int] | None = None) -> None:
+    """Prints deals as a table; `told` is how far live ones are by what settlement last said, in percent."""
     from agentrooms.cli.console import clean, out, usdc
     from agentrooms.cli.facts import table_by_id, wide
-    from agentrooms.cli.lines import words
 
     more = [">Locked in"] if wide() else []
     shown = table_by_id("Deal", "Item", ">Price", ">Over floor", "State", *more, ids=[deal.deal for deal in deals])
@@ -69,94 +73,155 @@ def print_deals(deals: Sequence[ReadDeal]) -> None:
             clean(f"{deal.item_name} ({deal.grade})" if deal.grade else deal.item_name),
             usdc(deal.price_usdc_micros),
             usdc(deal.price_over_floor_usdc_micros),
-            words(deal.fail_reason) if deal.fail_reason is not None else deal.state,
+            _state(deal, told or {}),
             *[f"round {deal.locked_round}"][: len(more)],
         )
     out().print(shown)
 
 
-def show(id_: DealId, json: Json = False) -> None:
-    """Show a deal: terms, states with their times, price against the floor, votes, transaction."""
-    import msgspec
+def _told(redis_url: str, deals: Sequence[ReadDeal]) -> dict[str, int]:
+    """Returns what settlement last told of the live ones among deals; nothing while Redis is away."""
+    from contextlib import closing, suppress
 
-    from agentrooms.cli.asking import asking
-    from agentrooms.cli.console import emit
-    from agentrooms.projections import queries
+    import redis
 
-    with asking() as system:
-        evidence = queries.deal(system.read, system.id_of("deal", id_))
-        deal = evidence.deal
-        room = queries.room(system.read, deal.room)
-        buyer, seller = (queries.agent(system.read, agent) for agent in (deal.buyer, deal.seller))
-    if json:
-        emit({**msgspec.to_builtins(deal), "votes": msgspec.to_builtins(evidence.votes)})
-    else:
-        _print(evidence, room, buyer, seller)
+    from agentrooms.projections.redis_stats import progress_of
+    from agentrooms.services.redis import client
+
+    told: dict[str, int] = {}
+    with suppress(redis.RedisError), closing(client(redis_url)) as connection:
+        for room in sorted({deal.room for deal in deals if deal.ended_round is None}):
+            told |= progress_of(connection, room)
+    return told
 
 
-def _print(evidence: DealEvidence, room: RoomRow, buyer: ReadAgent, seller: ReadAgent) -> None:
-    from agentrooms.cli.console import NONE, clean, out, table, usdc
-    from agentrooms.cli.facts import at, print_facts
+def _progress(deal: ReadDeal, told: Mapping[str, int]) -> dict[str, Any]:
+    """Returns how far a deal is: stage and percent."""
+    from agentrooms.domain.progress import further, of_state
+
+    known = of_state(deal.state, decided=deal.decision is not None, sent=deal.tx_hash is not None)
+    stage, percent = further(known, told.get(deal.deal))
+    return {"stage": stage, "percent": percent}
+
+
+def _state(deal: ReadDeal, told: Mapping[str, int]) -> str:
     from agentrooms.cli.lines import words
 
-    deal = evidence.deal
-    out().print(clean(f"{deal.item_name} for {usdc(deal.price_usdc_micros)} USDC  {deal.deal}"), style="bold", markup=False, soft_wrap=True)  # fmt: skip
-    why = f": {words(deal.fail_reason or '')} ({words(deal.fail_detail or NONE)})" if deal.fail_reason else ""
-    print_facts(
-        ("State", f"{deal.state}{why}"),
-        ("Room", f"{room.name}, {room.room}"),
-        ("Buyer", f"{buyer.avatar} {buyer.name}, {buyer.agent}, wallet {deal.buyer_wallet}"),
-        ("Seller", f"{seller.avatar} {seller.name}, {seller.agent}, wallet {deal.seller_wallet}"),
-        ("Item", f"#{deal.token_id} {f'({deal.grade}) ' if deal.grade else ''}of {deal.collection}"),
-        ("Floor then", _against(deal)),
-        ("Top bid then", f"{usdc(deal.top_bid_usdc_micros)} USDC"),
-        ("Deal hash", deal.deal_hash),
-        ("Certificate", _certificate(deal)),
-        ("Transaction", deal.tx_hash or NONE),
-        ("Block", f"{deal.block} ({deal.block_hash})" if deal.block is not None else NONE),
-        ("Escrow", f"{deal.escrow} on chain {deal.chain_id}, until {at(deal.deadline_ms)}"),
+    if deal.ended_round is not None:
+        return words(deal.fail_reason) if deal.fail_reason is not None else deal.state
+    found = _progress(deal, told)
+    return f"{found['stage']} {found['percent']} %"
+
+
+def show(
+    id_: DealId,
+    archive: Annotated[
+        Path | None,
+        typer.Option("--archive", metavar="DIR", help="Of this archive, not of the running system.", parser=run_folder),
+    ] = None,
+    secrets: Annotated[
+        bool, typer.Option("--secrets", help="Both mandates with their limits, where the vault has them. Secret.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Show a deal and all that proves it: terms, words, votes, certificate, transactions, receipt, each checked.
+
+    Exit code 1 when a signature or hash does not hold.
+    """
+    from agentrooms.cli.console import emit
+
+    evidence, row, progress, again = _archived(archive, id_, secrets) if archive is not None else _running(id_, secrets)
+    if json:
+        emit(_document(evidence, row, progress, again))
+    else:
+        _print(evidence, row, progress, again)
+    if evidence.wrong():
+        raise typer.Exit(1)
+
+
+Found = tuple["Evidence", "DealRow | None", dict[str, Any], tuple[str, ...]]
+"""Evidence, the deal's row, its progress, and the commands that check it again."""
+
+
+def _archived(folder: Path, id_: str, secrets: bool) -> Found:
+    """Returns a deal of an archive, its row where the archive tells the room's whole story, and how to check again."""
+    from agentrooms.domain.progress import of_state
+    from agentrooms.projections.deals import rows
+    from agentrooms.projections.walk import BrokenLog
+    from agentrooms.sim.evidence import archived, deals_named, gather
+
+    events, vault = archived(folder)
+    deal = deals_named(events, id_)
+    evidence = gather(events, deal, vault, secrets=secrets)
+    try:
+        row = next((row for row in rows(events) if row.deal == deal), None)
+    except (BrokenLog, AssertionError, LookupError):  # it begins in the middle, or was tampered with
+        row = None
+    decided, sent = evidence.certificate is not None, bool(evidence.transactions)
+    stage, percent = of_state(evidence.state, decided=decided, sent=sent)
+    return evidence, row, {"stage": stage, "percent": percent}, (f"agentrooms verify {folder}",)
+
+
+def _running(id_: str, secrets: bool) -> Found:
+    """Returns a deal of the running system."""
+    from contextlib import closing
+
+    from agentrooms.cli.asking import asking
+    from agentrooms.events.postgres_vault import PostgresVault
+    from agentrooms.live.access import LOG
+    from agentrooms.projections import queries
+    from agentrooms.sim.evidence import events_of, gather
+
+    with asking() as system, closing(PostgresVault(system.running.dsn, LOG)) as vault:
+        row = queries.deal(system.read, system.id_of("deal", id_)).deal
+        evidence = gather(events_of(system.store, row.deal), row.deal, vault, secrets=secrets)
+        progress = _progress(row, _told(system.running.redis_url, [row]))
+        node = f" --rpc {system.running.chain_url}" if system.running.chain_url else ""
+    folder = f"archives/{evidence.room}"
+    return (
+        evidence,
+        row,
+        progress,
+        (f"agentrooms export room:{evidence.room} --out {folder}", f"agentrooms verify {folder}{node}"),
     )
-    _print_states(deal, room)
-    if evidence.votes:
-        votes = table("Verifier", "Vote", "Found against it", ">At block", "Signature")
-        for vote in evidence.votes:
-            found = words(vote.reasons) or "nothing"
-            votes.add_row(vote.verifier, vote.decision, clean(found), str(vote.block), f"{vote.signature[:16]}…")
-        out().print(votes)
 
 
-def _against(deal: ReadDeal) -> str:
-    """Returns the floor at the lock, and how the price stands to it."""
-    from agentrooms.cli.console import NONE, usdc
+def _document(
+    evidence: Evidence, row: DealRow | None, progress: dict[str, Any], again: tuple[str, ...]
+) -> dict[str, Any]:
+    import msgspec
 
-    over = deal.price_over_floor_usdc_micros
-    if over is None:
-        return NONE
+    known = msgspec.to_builtins(row) if row is not None else {}
+    return {
+        **known,
+        **msgspec.to_builtins(evidence),
+        **progress,
+        "wrong": list(evidence.wrong()),
+        "unchecked": list(evidence.missing()),
+        "next": list(again),
+    }
+
+
+def _print(evidence: Evidence, row: DealRow | None, progress: dict[str, Any], again: tuple[str, ...]) -> None:
+    from agentrooms.cli.console import clean, next_steps, out, usdc
+    from agentrooms.cli.evidence import print_evidence, terms_facts
+    from agentrooms.cli.facts import print_facts
+
+    item, price = evidence.terms.item.name, usdc(evidence.price_usdc_micros)
+    out().print(clean(f"{item} for {price} USDC  {evidence.deal}"), style="bold", markup=False, soft_wrap=True)
+    live = f"{progress['percent']} %, {progress['stage']}" if progress["percent"] < DONE else ""
+    print_facts(
+        ("Room", evidence.room), ("Progress", live), *terms_facts(evidence), *(_market(row) if row is not None else [])
+    )
+    print_evidence(evidence)
+    next_steps(*again)
+
+
+def _market(row: DealRow) -> list[tuple[str, str]]:
+    """Returns how the price stood to floor and top bid at the lock."""
+    from agentrooms.cli.console import usdc
+
+    over, top = row.price_over_floor_usdc_micros, row.top_bid_usdc_micros
     apart = f"{usdc(abs(over))} {'above' if over > 0 else 'below'} it" if over else "the same"
-    return f"{usdc(deal.floor_usdc_micros)} USDC; the price is {apart}"
-
-
-def _certificate(deal: ReadDeal) -> str:
-    if deal.decision is None:
-        return "none yet" if deal.ended_round is None else "none"
-    return f"{deal.decision}: {deal.approvals} for, {deal.rejections} against, of verifier set {deal.set_version}"
-
-
-def _print_states(deal: ReadDeal, room: RoomRow) -> None:
-    """Prints when the deal went from state to state, in room time."""
-    from agentrooms.cli.console import out, table
-    from agentrooms.cli.facts import at, seconds
-
-    passed = [
-        ("locked", deal.locked_round),
-        ("verifying", deal.verifying_round),
-        ("certified", deal.certified_round),
-        ("sent to the escrow", deal.submitted_round),
-        (str(deal.state) if deal.ended_round is not None else "ended", deal.ended_round),
-    ]
-    states = table("State", ">Round", ">After the lock", "Room time")
-    for state, round_ in passed:
-        if round_ is not None:
-            after_ms = (round_ - deal.locked_round) * room.round_ms
-            states.add_row(state, str(round_), seconds(after_ms), at(room.started_at_ms + round_ * room.round_ms))
-    out().print(states)
+    floor = f"{usdc(row.floor_usdc_micros)} USDC; the price is {apart}" if over is not None else ""
+    return [("Floor then", floor), ("Top bid then", f"{usdc(top)} USDC" if top is not None else "")]

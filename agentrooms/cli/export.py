@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
 from agentrooms.cli.examples import examples
 from agentrooms.cli.params import Json, Misuse, new_folder, one_of, run_folder, whole
+
+if TYPE_CHECKING:
+    from agentrooms.sim.live_archive import RoomManifest
 
 ROOM = "room:"
 SEQ_MAX = 10**12
@@ -84,17 +88,21 @@ def export(
     """
     of_run = {"--format": format, "--table": tables, "--private": private, "--force": force}
     of_room = {"--from": first, "--to": last, "--open-limits": open_limits}
-    live = source.startswith(ROOM)
-    wrong = [name for name, value in (of_run if live else of_room).items() if value]
-    if wrong:
-        other = "the tables of a run's folder" if live else "a room of the running system (room:ID)"
-        raise Misuse(f"{wrong[0]} is for {other}", "`agentrooms export --help` shows which belongs to what")
-    if live:
+    if source.startswith(ROOM):
+        _refuse(of_run, "the tables of a run's folder")
         _export_room(source.removeprefix(ROOM), out, first or 1, last, opened=open_limits, json=json)
         return
+    _refuse(of_room, "a room of the running system (room:ID)")
     if format is None:
         raise Misuse("--format is missing", "--format ndjson, csv or parquet")
     _export_tables(Path(source), out, format, tables, private=private, force=force, json=json)
+
+
+def _refuse(options: Mapping[str, object], other: str) -> None:
+    """Finds options of the other kind of export. Raises Misuse."""
+    for name, value in options.items():
+        if value:
+            raise Misuse(f"{name} is for {other}", "`agentrooms export --help` shows which belongs to what")
 
 
 def _export_tables(
@@ -121,6 +129,7 @@ def _export_room(room: str, out: Path, first: int, last: int | None, *, opened: 
     from agentrooms.sim.live_archive import export_room
 
     with live_log() as log:
+        talk(f"Postgres: {log.whose}.")
         key = log.room_key(room) if opened else None
         manifest = export_room(
             log.store,
@@ -134,21 +143,23 @@ def _export_room(room: str, out: Path, first: int, last: int | None, *, opened: 
             out=out,
         )
     if json:
-        emit(
-            {
-                "folder": str(out),
-                "room": room,
-                "from": manifest.first,
-                "to": manifest.last,
-                "opened": opened,
-                "redacted": manifest.redacted,
-                "head": manifest.head,
-                "key": manifest.public_key,
-            }
-        )
+        emit(_document(room, out, manifest, opened=opened))
         return
     lines = count(manifest.last - manifest.first + 1, "event")
     hidden = f", {manifest.redacted} of them redacted" if manifest.redacted else ""
     screen().print(str(out), soft_wrap=True, markup=False)
     talk(f"{lines} of {room}{hidden}; head {manifest.head}; signed by {manifest.public_key}")
     talk("it holds all limits of its agents: keep it secret" if opened else "sealed: it holds no limit")
+
+
+def _document(room: str, out: Path, manifest: RoomManifest, *, opened: bool) -> dict[str, str | int]:
+    return {
+        "folder": str(out),
+        "room": room,
+        "from": manifest.first,
+        "to": manifest.last,
+        "opened": opened,
+        "redacted": manifest.redacted,
+        "head": manifest.head,
+        "key": manifest.public_key,
+    }

@@ -5,16 +5,21 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import redis
 
 from agentrooms.actors.broadcast import channel
-from agentrooms.cli.lines import Line, Reader
+from agentrooms.actors.progress_board import progress_key
+from agentrooms.cli.lines import Line, Reader, progress_line
 from agentrooms.cli.live import Scene
+from agentrooms.domain import progress
+from agentrooms.domain.progress import further
 from agentrooms.domain.room import Room, RoomStatus
 from agentrooms.events.journal import Journal
 from agentrooms.events.store import EventStore
+from agentrooms.projections.redis_stats import RETRY_S, progress_of
+from agentrooms.services.redis import client
 
 LINES_KEPT = 200
 FLOORS_KEPT = 200
@@ -30,6 +35,8 @@ class Feed:
         self.floors: deque[int] = deque(maxlen=FLOORS_KEPT)
         self._journal = Journal(store, room)
         self._reader = Reader(Room())
+
+        self._percents: dict[str, int] = {}  # of live deals, as last shown
 
     @property
     def room(self) -> Room:
@@ -54,22 +61,49 @@ class Feed:
         self.lines.extend(new)
         return new
 
+    def hear(self, told: Mapping[str, int]) -> list[Line]:
+        """Learns how far live deals are; returns a line for each that has come to another stage. None ever goes back."""
+        new, shown = [], self._percents
+        self._percents = {}
+        for deal in self.room.live_deals():
+            name = deal.terms.deal
+            known = further(progress.of_deal(deal), told.get(name))
+            stage, percent = further(known, shown.get(name))
+            self._percents[name] = percent
+            if stage is not progress.at_percent(shown.get(name, 0)):
+                new.append(progress_line(deal, stage, percent))
+        return new
+
     def scene(self, about: str) -> Scene:
         """Returns what a frame shows now."""
         return Scene(
             room=self.room,
             lines=tuple(self.lines),
             floors=tuple(self.floors),
+            percents=dict(self._percents),
             about=f"{about}  round {self.room.round}",
             keys="Ctrl-C ends",
         )
 
 
 class Wake:
-    """Waits for news of one room."""
+    """Waits for news of one room, and knows how far its deals are."""
 
-    def __init__(self, subscription: redis.client.PubSub) -> None:
+    def __init__(self, connection: redis.Redis, subscription: redis.client.PubSub, room: str) -> None:
+        self._connection = connection
         self._subscription = subscription
+        self._room = room
+        self._away_until_s = 0.0
+
+    def progress(self) -> dict[str, int]:
+        """Returns what settlement last told of live deals, in percent; nothing while Redis is away."""
+        if time.monotonic() < self._away_until_s:
+            return {}
+        try:
+            return progress_of(self._connection, self._room)
+        except (redis.RedisError, OSError):
+            self._away_until_s = time.monotonic() + RETRY_S
+            return {}
 
     def wait(self, seconds: float) -> None:
         """Returns when there may be news, at the latest after so many seconds, or POLL_S."""
@@ -86,13 +120,13 @@ class Wake:
 @contextlib.contextmanager
 def waking(redis_url: str, room: str) -> Iterator[Wake]:
     """Gives what waits for a room's news."""
-    client = redis.Redis.from_url(redis_url)
-    subscription = client.pubsub()  # type: ignore[no-untyped-call]
+    connection = client(redis_url)
+    subscription = connection.pubsub()  # type: ignore[no-untyped-call]
     with contextlib.suppress(redis.RedisError):
-        subscription.subscribe(channel(room))
+        subscription.subscribe(channel(room), progress_key(room))
     try:
-        yield Wake(subscription)
+        yield Wake(connection, subscription, room)
     finally:
         with contextlib.suppress(redis.RedisError):
             subscription.close()
-            client.close()
+            connection.close()

@@ -11,9 +11,20 @@ from rich.text import Text
 from agentrooms.cli.console import clean, usdc
 from agentrooms.domain.agent import Agent, AgentLeft, AgentPaused, AgentReconfigured, AgentResumed, AgentSpawned
 from agentrooms.domain.assets import Item, WantKind
-from agentrooms.domain.deal import DealCertified, DealCompleted, DealFailed, DealLocked, Decision, EscrowSubmitted
+from agentrooms.domain.deal import (
+    Deal,
+    DealCertified,
+    DealCompleted,
+    DealFailed,
+    DealLocked,
+    Decision,
+    EscrowSubmitted,
+    VerifierAccused,
+)
 from agentrooms.domain.event import Event
+from agentrooms.domain.explain import explain, why_failed
 from agentrooms.domain.folding import evolve
+from agentrooms.domain.progress import Stage
 from agentrooms.domain.room import ActPosted, QuoteExpired, Room, RoomClosed
 from agentrooms.domain.terms import ActKind, Role
 
@@ -29,6 +40,7 @@ class Kind(StrEnum):
     DEAL = "deal"
     ENDED = "ended"
     NOTE = "note"
+    PROGRESS = "progress"
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,14 +95,25 @@ def line_of(room: Room, event: Event) -> Line | None:
             return _of(room.agents[event.agent], Kind.NOTE, event.round, "lets its quote expire")
         case DealLocked() | DealCertified() | EscrowSubmitted() | DealCompleted() | DealFailed():
             return _deal(room, event)
+        case VerifierAccused():
+            found = event.evidence
+            return Line(round=event.round, kind=Kind.ENDED, text=f"! {found.verifier} is faulty: {explain(found.kind)}")
         case RoomClosed():
             return Line(round=event.round, kind=Kind.NOTE, text=f"the room closes: {words(event.reason)}")
     return None
 
 
+def progress_line(deal: Deal, stage: Stage, percent: int) -> Line:
+    """Returns that a deal's settlement has come to a stage."""
+    text = f"… {deal.terms.item.name}: {stage}, {percent} %"
+    return Line(round=deal.locked_round, kind=Kind.PROGRESS, text=text)
+
+
 def rich_line(line: Line, *, rounds: bool = False) -> Text:
     """Returns the line for a terminal: name in its role's colour, price bold, mood beside it."""
     text = Text(overflow="fold")
+    if line.kind is Kind.PROGRESS:  # of no round: it is not in the log
+        return text.append(f"{'      ' if rounds else ''}{clean(line.text)}", style="dim green")
     if rounds:
         text.append(f"{line.round:>4}  ", style="dim")
     if line.kind in {Kind.DEAL, Kind.ENDED}:
@@ -162,6 +185,6 @@ def _deal(room: Room, event: DealLocked | DealCertified | EscrowSubmitted | Deal
         case DealCompleted():
             text = f"✔ done: {terms.item.name} is {buyer}'s, {usdc(price)} USDC are {seller}'s"
         case DealFailed():
-            detail = f" ({words(event.detail)})" if event.detail else ""
-            kind, text = Kind.ENDED, f"✘ failed: {terms.item.name} for {usdc(price)}, {words(event.reason)}{detail}"
+            why = why_failed(event.reason, event.detail)
+            kind, text = Kind.ENDED, f"✘ failed: {terms.item.name} for {usdc(price)}: {why}"
     return Line(round=event.round, kind=kind, text=text, price_usdc_micros=price)

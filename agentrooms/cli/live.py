@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from rich import box
 from rich.cells import cell_len, set_cell_size
@@ -21,6 +21,7 @@ from agentrooms.cli.lines import ROLE_STYLES, Line, rich_line, words
 from agentrooms.cli.roomview import spread
 from agentrooms.domain.deal import Deal, DealState
 from agentrooms.domain.market import Market
+from agentrooms.domain.progress import Stage, further, of_deal
 from agentrooms.domain.room import Quote, Room
 from agentrooms.domain.terms import AgentStatus, Role
 
@@ -49,7 +50,8 @@ STATUS_WORDS = {
 class Scene:
     """All that a frame shows. `floors` is the floor's path so far, oldest first, in micro-USDC.
 
-    `about` and `keys` are the footer's two ends.
+    `about` and `keys` are the footer's two ends. `percents` is how far live deals are, where more is known than the
+    room tells.
     """
 
     room: Room
@@ -57,6 +59,7 @@ class Scene:
     floors: Sequence[int]
     about: str
     keys: str
+    percents: Mapping[str, int] = field(default_factory=dict)
 
 
 def render(scene: Scene) -> RenderableType:
@@ -152,7 +155,7 @@ def _sections(scene: Scene, width: int) -> list[list[Text]]:
         head,
         _section("Asks", str(len(market.asks)), [_quote(room, quote, width) for quote in market.asks]),
         _section("Bids", str(len(market.bids)), [_quote(room, quote, width) for quote in market.bids]),
-        _section("Deals", str(len(deals)), [_deal(deal, width) for deal in deals]),
+        _section("Deals", str(len(deals)), [_deal(deal, scene.percents, width) for deal in deals]),
         _section("Agents", f"{buyers} buyers, {len(agents) - buyers} sellers", people),
     ]
 
@@ -191,12 +194,18 @@ def _quote(room: Room, quote: Quote, width: int) -> Text:
     )
 
 
-def _deal(deal: Deal, width: int) -> Text:
+def _deal(deal: Deal, percents: Mapping[str, int], width: int) -> Text:
     marks, word, style = STAGES[deal.state]
+    item, price = f" #{deal.terms.item.token_id} ", usdc(deal.terms.price_usdc_micros)
+    left = width - len(item) - len(price)
     if deal.fail_reason is not None:
         word = words(deal.fail_reason)
-    item, price = f" #{deal.terms.item.token_id} ", usdc(deal.terms.price_usdc_micros)
-    text = Text.assemble((_fit(f"{marks} {word}", width - len(item) - len(price)), style), item, (price, "yellow"))
+    elif deal.live:
+        stage, percent = further(of_deal(deal), percents.get(deal.terms.deal))
+        early = deal.state is DealState.LOCKED and stage is Stage.OWNERSHIP
+        long = f"{word if early else stage} {percent}%"
+        word = long if len(f"{marks} {long}") <= left else f"{percent}%"
+    text = Text.assemble((_fit(f"{marks} {word}", left), style), item, (price, "yellow"))
     text.truncate(width)
     return text
 

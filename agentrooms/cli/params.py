@@ -148,6 +148,14 @@ class Runtime(StrEnum):
     RAY = "ray"
 
 
+class RunChain(StrEnum):
+    """What a run's deals settle on."""
+
+    LEDGER = "ledger"
+    DEVNET = "devnet"
+    ANVIL = "anvil"
+
+
 class Store(StrEnum):
     """What keeps the log of a run."""
 

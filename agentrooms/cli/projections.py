@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from agentrooms.cli.examples import examples
+from agentrooms.cli.groups import add_group
 from agentrooms.cli.params import Json
 
 if TYPE_CHECKING:
@@ -19,19 +20,11 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Adds the group to the command line."""
-    group = typer.Typer(help="The tables that are made from the log.", rich_markup_mode="rich")
-    group.callback(invoke_without_command=True, epilog=examples("agentrooms projections check"))(_root)
+    group = add_group(app, "projections", "The tables that are made from the log.", "agentrooms projections check")
     group.command("rebuild", epilog=examples("agentrooms projections rebuild"))(rebuild)
     group.command("check", epilog=examples("agentrooms projections check", "agentrooms projections check --json"))(
         check
     )
-    app.add_typer(group, name="projections")
-
-
-def _root(ctx: typer.Context) -> None:
-    """Projections: all that lists and figures are read from. The log alone is the truth."""
-    if ctx.invoked_subcommand is None:
-        ctx.get_help()
 
 
 def rebuild(json: Json = False) -> None:

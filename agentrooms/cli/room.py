@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agentrooms.cli.examples import examples
+from agentrooms.cli.groups import add_group
 from agentrooms.cli.live_params import LIST_DEFAULT, Limit, RoomId, first, pages, round_length
 from agentrooms.cli.params import Json, factor
 
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Adds the group to the command line."""
-    group = typer.Typer(help="Rooms of the running system.", rich_markup_mode="rich")
-    group.callback(invoke_without_command=True, epilog=examples("agentrooms room list"))(_root)
+    group = add_group(app, "room", "Rooms of the running system.", "agentrooms room list")
     group.command(
         "create", epilog=examples("agentrooms room create Punks", 'agentrooms room create "Night shift" --round-ms 500')
     )(create)
@@ -32,13 +32,6 @@ def register(app: typer.Typer) -> None:
         epilog=examples("agentrooms room watch room_lg4y", "agentrooms room watch room_lg4y --for 10 | tee chat"),
     )(watch)
     group.command("close", epilog=examples("agentrooms room close room_lg4y"))(close)
-    app.add_typer(group, name="room")
-
-
-def _root(ctx: typer.Context) -> None:
-    """Rooms of the running system: markets of one collection each."""
-    if ctx.invoked_subcommand is None:
-        ctx.get_help()
 
 
 def create(
@@ -198,17 +191,18 @@ def _session(url: str, room: str) -> Iterator[None]:
     import redis
 
     from agentrooms.projections import redis_stats
+    from agentrooms.services.redis import client
 
-    client = redis_stats.client(url)
+    connection = client(url)
     session, since_ms = f"cli-{secrets.token_hex(8)}", time.time_ns() // 1_000_000
     with contextlib.suppress(redis.RedisError):
-        redis_stats.open_session(client, session, redis_stats.Session("", room, "", since_ms))
+        redis_stats.open_session(connection, session, redis_stats.Session("", room, "", since_ms))
     try:
         yield
     finally:
         with contextlib.suppress(redis.RedisError):
-            redis_stats.close_session(client, session)
-            client.close()
+            redis_stats.close_session(connection, session)
+            connection.close()
 
 
 def close(id_: RoomId, json: Json = False) -> None:

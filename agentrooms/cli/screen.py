@@ -15,12 +15,11 @@ from agentrooms.cli.feed import Feed, Wake
 from agentrooms.cli.lines import Kind, Line, rich_line
 from agentrooms.cli.live import render
 
-Goes = Callable[[], bool]
-"""Tells whether to go on."""
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, a service manager, a terminal that was closed
 
 
 class Patience:
-    """How long somebody watches: until Ctrl-C or SIGTERM, or so many seconds at most."""
+    """How long somebody watches: until one of SIGNALS, or so many seconds at most."""
 
     def __init__(self, stop: threading.Event, seconds: float | None) -> None:
         self._stop = stop
@@ -42,17 +41,36 @@ class Patience:
 
 @contextmanager
 def interruptible(seconds: float | None = None) -> Iterator[Patience]:
-    """Turns Ctrl-C and SIGTERM into the end of patience, so that nothing is cut in its middle. A second one does cut."""
+    """Turns SIGNALS into the end of patience, so that nothing is cut in its middle. A second one does cut."""
     stop = threading.Event()
 
-    def end(_signal: int, _frame: FrameType | None) -> None:
+    def end(number: int, frame: FrameType | None) -> None:
         if stop.is_set():
-            raise KeyboardInterrupt
+            _cut(number, frame)
         stop.set()
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with _handled(end):
         yield Patience(stop, seconds)
+
+
+@contextmanager
+def cut_short() -> Iterator[None]:
+    """Lets any of SIGNALS cut the block as Ctrl-C does: what it has begun is ended on the way out."""
+    with _handled(_cut):
+        yield
+
+
+def _cut(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def _handled(handle: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Has SIGNALS handled in the block. A process that shall outlive its terminal (nohup) still does."""
+    numbers = [n for n in SIGNALS if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]
+    before = {number: signal.signal(number, handle) for number in numbers}
+    try:
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -84,7 +102,7 @@ def show(
 def _printed(feed: Feed, wake: Wake, patience: Patience) -> Iterator[list[Line]]:
     while patience.goes():
         new = feed.read()
-        for line in new:
+        for line in (*new, *feed.hear(wake.progress())):
             out().print(rich_line(line, rounds=True), soft_wrap=True)
         sys.stdout.flush()
         yield new
@@ -99,6 +117,7 @@ def _shown(feed: Feed, wake: Wake, patience: Patience, about: str) -> Iterator[l
     with Live(render(feed.scene(about)), console=out(), screen=True, auto_refresh=False) as live:
         while patience.goes():
             new = feed.read()
+            feed.hear(wake.progress())
             live.update(render(feed.scene(about)), refresh=True)
             yield new
             if feed.over:

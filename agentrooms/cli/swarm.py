@@ -9,9 +9,11 @@ import typer
 
 from agentrooms.cli import swarm_live
 from agentrooms.cli.examples import examples
+from agentrooms.cli.groups import add_group
 from agentrooms.cli.params import (
     Json,
     Misuse,
+    RunChain,
     Runtime,
     Seed,
     Store,
@@ -26,31 +28,28 @@ from agentrooms.cli.params import (
 )
 
 if TYPE_CHECKING:
+    from agentrooms.domain.room import Room
+    from agentrooms.sim.archive import Manifest
     from agentrooms.sim.settings import RunSettings
 
 
 def register(app: typer.Typer) -> None:
     """Adds the group to the command line."""
-    group = typer.Typer(help="Swarms of agents: reproducible runs, and live ones.", rich_markup_mode="rich")
-    group.callback(invoke_without_command=True, epilog=examples("agentrooms swarm run small_test --seed 7"))(_root)
+    group = add_group(
+        app, "swarm", "Swarms of agents: reproducible runs, and live ones.", "agentrooms swarm run small_test --seed 7"
+    )
     group.command(
         "run",
         epilog=examples(
             "agentrooms swarm run balanced_market --seed 7 --out runs/a",
             "agentrooms swarm run --buyers 40 --sellers 25 --seed 1 --out runs/large",
             "agentrooms swarm run small_test --seed 7 --json",
+            "agentrooms swarm run balanced_market --seed 7 --chain devnet",
             "agentrooms swarm run small_test --live --speed 10",
         ),
     )(run)
     group.command("presets", epilog=examples("agentrooms swarm presets", "agentrooms swarm presets --json"))(presets)
     swarm_live.register(group)
-    app.add_typer(group, name="swarm")
-
-
-def _root(ctx: typer.Context) -> None:
-    """Swarms of agents: reproducible runs of their own, and live ones in the running system."""
-    if ctx.invoked_subcommand is None:
-        ctx.get_help()
 
 
 def run(
@@ -83,6 +82,12 @@ def run(
             parser=whole(0, 1000),
         ),
     ] = 0,
+    chain: Annotated[
+        RunChain,
+        typer.Option(
+            "--chain", help="What deals settle on: a ledger, or an EVM with our contracts, its own for the run."
+        ),
+    ] = RunChain.LEDGER,
     runtime: Annotated[Runtime, typer.Option("--runtime", help="Actors in this process, or on Ray.")] = Runtime.LOCAL,
     agents_per_actor: Annotated[
         str | None,
@@ -110,25 +115,43 @@ def run(
     It is a run of its own and touches no running system. With --out it becomes an archive that can be verified,
     replayed, forked and exported. With --live it starts in the running system instead, and this command does not wait.
     """
+    _check_size(preset, buyers, sellers)
     if live:
         own = (out, usdc_per_eth, agents_per_actor, underfunded or None)
-        if any(value is not None for value in own) or runtime is not Runtime.LOCAL or store is not Store.MEMORY:
+        if (
+            any(value is not None for value in own)
+            or chain is not RunChain.LEDGER
+            or runtime is not Runtime.LOCAL
+            or store is not Store.MEMORY
+        ):
             raise Misuse("that option is for a run of its own", "with --live: a size, --seed, --room, --speed")
-        _check_size(preset, buyers, sellers)
         swarm_live.start(preset, buyers, sellers, seed, room=room, speed=int(speed or 1), json=json, quiet=quiet)
         return
     if room is not None or speed is not None:
         raise Misuse("--room and --speed are for a live swarm", "add --live")
-    from agentrooms.cli.console import emit, next_steps, talk
+    if agents_per_actor is not None and runtime is Runtime.LOCAL:
+        raise Misuse("--agents-per-actor is for processes", "add --runtime ray")
+    settings = _settings(preset, seed, buyers, sellers, usdc_per_eth, underfunded, chain)
+    manifest, ended = _run(settings, out, runtime, store, agents_per_actor, quiet=quiet)
+    _report(manifest, ended, out, json=json, quiet=quiet)
+
+
+def _run(
+    settings: RunSettings,
+    out: Path | None,
+    runtime: Runtime,
+    store: Store,
+    agents_per_actor: str | None,
+    *,
+    quiet: bool,
+) -> tuple[Manifest, Room]:
+    """Runs to the end and writes the archive, if it is to be kept; returns its manifest and the room as it was left."""
+    from agentrooms.cli.console import talk
     from agentrooms.cli.progress import run_progress
-    from agentrooms.cli.report import print_run, run_document
     from agentrooms.cli.services import run_services
     from agentrooms.sim import archive, folders
     from agentrooms.sim.runner import finished
 
-    if agents_per_actor is not None and runtime is Runtime.LOCAL:
-        raise Misuse("--agents-per-actor is for processes", "add --runtime ray")
-    settings = _settings(preset, seed, buyers, sellers, usdc_per_eth, underfunded)
     if out is not None:
         folders.require_free(out)
     if not quiet:
@@ -146,15 +169,20 @@ def run(
         ) as engine,
     ):
         if out is not None:
-            manifest = archive.write(out, engine)
-        else:
-            manifest = archive.make_manifest(engine, archive.lines_of(engine))
+            return archive.write(out, engine), engine.room
+        return archive.make_manifest(engine, archive.lines_of(engine)), engine.room
+
+
+def _report(manifest: Manifest, room: Room, out: Path | None, *, json: bool, quiet: bool) -> None:
+    from agentrooms.cli.console import emit, next_steps, talk
+    from agentrooms.cli.report import print_run, run_document
+
     if json:
-        emit(run_document(manifest, engine.room, out))
+        emit(run_document(manifest, room, out))
         return
     if quiet:
         return
-    print_run(manifest, engine.room)
+    print_run(manifest, room)
     if out is None:
         talk("Not kept: give --out DIR to write the run's archive.")
         return
@@ -173,21 +201,22 @@ def _settings(
     sellers: int | None,
     usdc_per_eth: int | None,
     underfunded: int,
+    chain: RunChain,
 ) -> RunSettings:
     import msgspec
 
+    from agentrooms.chain.spec import ChainMode
     from agentrooms.sim.settings import custom
     from agentrooms.sim.settings import preset as of_preset
 
     chosen = fresh_seed() if seed is None else seed
-    _check_size(preset, buyers, sellers)
     if preset is not None:
         settings = of_preset(preset, chosen)
     else:
         assert buyers is not None
         assert sellers is not None
         settings = custom(chosen, buyers, sellers)
-    settings = msgspec.structs.replace(settings, underfunded_permille=underfunded)
+    settings = msgspec.structs.replace(settings, underfunded_permille=underfunded, chain=ChainMode(chain))
     if usdc_per_eth is not None:
         settings = msgspec.structs.replace(settings, usdc_per_eth=usdc_per_eth)
     return settings

@@ -46,13 +46,14 @@ def up(
     system last ended goes on. Other commands talk to it from another terminal: room, agent, swarm, deal, status.
     """
     from agentrooms.cli.console import talk
-    from agentrooms.cli.screen import interruptible, is_screen
+    from agentrooms.cli.screen import cut_short, interruptible, is_screen
     from agentrooms.live import system
     from agentrooms.services.settings import load_settings
 
     settings = load_settings()
     talk(f"Starting in {settings.agentrooms_data}:")
     with (
+        cut_short(),
         system.started(settings, "agentrooms up", lambda what, took_s: talk(f"  {what:<9} {took_s:5.1f} s")) as running,
         interruptible(seconds) as patience,
     ):

@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
             "agentrooms verify runs/a",
             "agentrooms verify runs/a --re-execute",
             "agentrooms verify runs/a --expect-head 5f1d… --json",
+            "agentrooms verify archives/x --rpc http://127.0.0.1:8545",
             "agentrooms verify archives/x --key 9a0c…",
         ),
     )(verify)
@@ -60,6 +61,10 @@ def verify(
             parser=_public_key,
         ),
     ] = None,
+    rpc: Annotated[
+        str | None,
+        typer.Option("--rpc", metavar="URL", help="A node of the chain, to ask whether it has the transactions."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Check an archive: hash chains, signatures, certificates, mandates, invariants, conservation.
@@ -76,7 +81,7 @@ def verify(
         def show(stage: str, done: int, total: int) -> None:
             step(f"{stage}: event {done:,} of {total:,}")
 
-        report = audit(folder, expect_head=expect_head, key=key, re_execute=re_execute, progress=show)
+        report = audit(folder, expect_head=expect_head, key=key, re_execute=re_execute, rpc=rpc, progress=show)
     if json:
         emit(_document(report))
     else:

@@ -21,7 +21,7 @@ from agentrooms.services.folder import DataFolder
 from agentrooms.services.postgres import connect_or_start
 from agentrooms.services.settings import Settings, load_settings
 
-LOG, READ, LIVE = "log", "read", "live"  # schemas of a living system
+LOG, READ = "log", "read"  # schemas of a living system, beside its inbox
 RUNNING = "running.json"
 
 
@@ -37,6 +37,8 @@ class Running(msgspec.Struct, frozen=True):
     redis_url: str
     ray_address: str
     path: str
+    chain_url: str = ""
+    """Of the chain's node; a ledger has none."""
 
     @property
     def folder(self) -> Path:
@@ -45,8 +47,12 @@ class Running(msgspec.Struct, frozen=True):
 
 
 def running(settings: Settings) -> Running:
-    """Returns where the system of the data folder is. Raises NotRunning."""
-    folder = DataFolder(settings.agentrooms_data)
+    """Returns where the system of the settings' data folder is. Raises NotRunning."""
+    return running_in(DataFolder(settings.agentrooms_data))
+
+
+def running_in(folder: DataFolder) -> Running:
+    """Returns where the system of a data folder is. Raises NotRunning."""
     owner = folder.owner()
     with contextlib.suppress(OSError, msgspec.DecodeError):
         found = msgspec.json.decode((folder.path / RUNNING).read_bytes(), type=Running)
@@ -54,7 +60,7 @@ def running(settings: Settings) -> Running:
             return found
     state = "is just starting" if owner is not None else "does not run"
     raise NotRunning(
-        f"the system of {settings.agentrooms_data} {state}",
+        f"the system of {folder.path} {state}",
         hint="start it with `agentrooms up` in another terminal" if owner is None else "try again in a moment",
     )
 
@@ -85,6 +91,8 @@ class LiveLog:
     store: PostgresLog
     vault: PostgresVault
     secret: bytes
+    whose: str
+    """Whose database it is, in words."""
 
     def signing_key(self) -> SigningKey:
         """Returns the key that this installation signs archives with."""
@@ -99,7 +107,7 @@ class LiveLog:
 def live_log() -> Iterator[LiveLog]:
     """Gives the log of the data folder's system, whether it runs or not."""
     settings = load_settings()
-    with database(settings) as (dsn, _whose):
+    with database(settings) as (dsn, whose):
         migrate_log(dsn, LOG)
         with closing(PostgresLog(dsn, LOG)) as store, closing(PostgresVault(dsn, LOG)) as vault:
-            yield LiveLog(store, vault, DataFolder(settings.agentrooms_data).secret())
+            yield LiveLog(store, vault, DataFolder(settings.agentrooms_data).secret(), whose)

@@ -16,20 +16,21 @@ from agentrooms.actors import messages
 from agentrooms.actors.cells import Cell, create
 from agentrooms.actors.hosting import Hosting
 from agentrooms.actors.plans import (
+    RemoteVerifierPlan,
     RoomPlan,
     SettlementPlan,
-    VerifierPlan,
+    mixed_plans,
     room_address,
     settlement_address,
     verifier_address,
 )
-from agentrooms.actors.remote import CHAIN, LOG, NAMESPACE, RemoteChain, Venues, connect_parts, named, this_process
+from agentrooms.actors.remote import CHAIN, LOG, NAMESPACE, RemoteChain, connect_parts, named, this_process
 from agentrooms.actors.room import RoomConfig
 from agentrooms.actors.room_cell import SHARED, Mode, RoomCell
 from agentrooms.actors.service_cells import LogSpec, create_services
-from agentrooms.domain.keys import derive_key, public_hex
+from agentrooms.chain.spec import ChainSpec
 from agentrooms.domain.posting import Venue
-from agentrooms.domain.verifier_set import VERIFIERS, Verifier, VerifierSet
+from agentrooms.domain.verifier_set import VerifierSet
 from agentrooms.events.postgres import channel
 from agentrooms.events.postgres_log import PostgresLog
 from agentrooms.live.access import READ
@@ -39,8 +40,9 @@ from agentrooms.live.health import Health
 from agentrooms.live.inbox import Inbox
 from agentrooms.live.wallets import room_key
 from agentrooms.projections.projector import Projector
-from agentrooms.projections.redis_stats import RedisStats, client
+from agentrooms.projections.redis_stats import RedisStats
 from agentrooms.services.ray import admit
+from agentrooms.services.redis import client
 from agentrooms.sim.ray_run import ACTOR_BYTES
 from agentrooms.sim.settings import PRESETS
 
@@ -56,24 +58,17 @@ log = logging.getLogger(__name__)
 
 
 class LivePlan(msgspec.Struct, frozen=True):
-    """What the desk needs to make rooms. `packed` hosts share the agents of a swarm, 0 gives each its own."""
+    """What the desk needs to make rooms. `packed` hosts share the agents of a swarm, 0 gives each its own.
+
+    `remotes` are verifiers that others run; the rest of the seven run here.
+    """
 
     scope: str
     spec: LogSpec
-    venues: Venues
+    chain: ChainSpec
     secret: bytes
     packed: int
-
-
-def verifier_plans(secret: bytes) -> tuple[VerifierPlan, ...]:
-    """Returns the seven verifiers of an installation."""
-    names = (f"verifier_{n}" for n in range(1, VERIFIERS + 1))
-    return tuple(VerifierPlan(name, bytes(derive_key(secret, "verifier", name)), 1) for name in names)
-
-
-def verifiers_of(plans: tuple[VerifierPlan, ...], secret: bytes) -> tuple[Verifier, ...]:
-    """Returns their public sides."""
-    return tuple(Verifier(plan.name, public_hex(derive_key(secret, "verifier", plan.name))) for plan in plans)
+    remotes: tuple[RemoteVerifierPlan, ...] = ()
 
 
 def room_plan(plan: LivePlan, room: str, verifiers: VerifierSet) -> RoomPlan:
@@ -83,8 +78,9 @@ def room_plan(plan: LivePlan, room: str, verifiers: VerifierSet) -> RoomPlan:
         hosting=Hosting(room, plan.packed),
         settlement=settlement_address(room),
         watcher=WATCHER,
-        venue=Venue(plan.venues.chain_id, plan.venues.escrow, verifiers.version, DEAL_MS),
+        venue=Venue(plan.chain.site, verifiers.version, DEAL_MS),
         run_key=room_key(plan.secret, room),
+        patient=False,
     )
     return RoomPlan(config, verifiers)
 
@@ -136,11 +132,12 @@ class DeskCell:
 
     def _recovered(self) -> Desk:
         plan = self._plan
-        parts = connect_parts(plan.scope, plan.venues)
+        parts = connect_parts(plan.scope, plan.chain)
         assert isinstance(parts.chain, RemoteChain)
         desk = Desk(
             store=parts.store,
             vault=parts.vault,
+            memory=parts.memory,
             chain=parts.chain,
             inbox=self._inbox,
             secret=plan.secret,
@@ -151,7 +148,7 @@ class DeskCell:
         )
         self._desk = desk
         self._asked_s = time.monotonic()  # rooms start before those whom nobody needs yet
-        desk.recover(verifiers_of(verifier_plans(plan.secret), plan.secret))
+        desk.recover(tuple(one.member for one in mixed_plans(plan.secret, 0, plan.remotes)))
         self._trouble = ""
         return desk
 
@@ -217,7 +214,7 @@ class DeskCell:
             room_address(room),
             plan.scope,
             made,
-            plan.venues,
+            plan.chain.public,
             Mode(virtual=False),
             max_concurrency=4,
         )
@@ -228,13 +225,20 @@ class DeskCell:
         assert self._desk is not None
         settlement = SHARED["settlement"]
         if not {f"{plan.scope}/{LOG}", f"{plan.scope}/{CHAIN}"} <= there:  # one that was fenced has ended for good
-            create_services(plan.scope, plan.spec)
+            create_services(plan.scope, plan.spec, plan.chain)
         if f"{plan.scope}/{settlement}" not in there:
-            create(Cell, plan.scope, settlement, plan.scope, SettlementPlan(self._desk.verifiers), plan.venues)
-        for verifier in verifier_plans(plan.secret):
+            create(
+                Cell,
+                plan.scope,
+                settlement,
+                plan.scope,
+                SettlementPlan(self._desk.verifiers, WATCHER, patient=False),
+                plan.chain.public,
+            )
+        for verifier in mixed_plans(plan.secret, self._desk.verifiers.version, plan.remotes):
             address = verifier_address(verifier.name)
             if f"{plan.scope}/{address}" not in there:
-                create(Cell, plan.scope, address, plan.scope, verifier, plan.venues)
+                create(Cell, plan.scope, address, plan.scope, verifier, plan.chain.public, address)
         if f"{plan.scope}/{PROJECTOR}" not in there:
             create(ProjectorCell, plan.scope, PROJECTOR, plan.spec, READ, head=True)
 

@@ -57,7 +57,9 @@ class CloseRoom(_Command, frozen=True, kw_only=True, tag="room.close"):
 
 
 class SpawnAgent(_Command, frozen=True, kw_only=True, tag="agent.spawn"):
-    """Let an agent trade from a mock wallet. Money in micro-USDC; the mandate ends after `expiry_rounds`.
+    """Let an agent trade from a mock wallet. Money in micro-USDC.
+
+    The mandate ends after `expiry_rounds`; 0 leaves it to the desk: as long as makes sense in the room.
 
     A seller's `item` is a token id; None draws one from the sales data. Its `maximum` is by default twice its
     start. A buyer's `wants` are by default any item. `wallet` is the number of a demo wallet, None a new wallet.
@@ -75,7 +77,7 @@ class SpawnAgent(_Command, frozen=True, kw_only=True, tag="agent.spawn"):
     wallet: Annotated[int, Meta(ge=1, le=1_000)] | None = None
     name: Annotated[str, Meta(min_length=1, max_length=AGENT_NAME_CHARACTERS_MAX)] | None = None
     avatar: Annotated[str, Meta(min_length=1, max_length=AVATAR_CHARACTERS_MAX)] | None = None
-    expiry_rounds: Annotated[int, Meta(ge=1, le=ROUNDS_MAX)] = 600
+    expiry_rounds: Annotated[int, Meta(ge=0, le=ROUNDS_MAX)] = 0
 
 
 class PauseAgent(_Command, frozen=True, kw_only=True, tag="agent.pause"):

@@ -13,11 +13,14 @@ from agentrooms.domain import swarm as swarms
 from agentrooms.domain.collection import Collection
 from agentrooms.domain.event import Event
 from agentrooms.domain.ids import derive_id, draw
-from agentrooms.domain.mandate import SignedMandate
+from agentrooms.domain.market import SETTLEMENT_MS
 from agentrooms.domain.room import Room, RoomOpened
+from agentrooms.domain.site import Site
 from agentrooms.errors import Rejection
+from agentrooms.events.keyring import Keyring
 from agentrooms.events.record import decode_line
 from agentrooms.events.store import EventStore, QueryItem
+from agentrooms.events.vault import MemoryVault
 from agentrooms.live import commands
 from agentrooms.live.commands import (
     AgentCommand,
@@ -35,14 +38,16 @@ from agentrooms.live.commands import (
 from agentrooms.live.deeds import Deed, Fact
 from agentrooms.live.overseer import Overseer
 from agentrooms.live.recruiting import Recruiting
-from agentrooms.live.wallets import made_id, operator, subkey
+from agentrooms.live.wallets import made_id, operator, room_key, subkey
 from agentrooms.live.watching import Joining, Order, Verb, WatchedRoom, is_alive, own_room
 from agentrooms.sim import sales, settings
 from agentrooms.sim.settings import RunSettings
-from agentrooms.sim.swarm import COLLECTION, COLLECTION_NAME, COMPARABLE_BY, Recruiter
+from agentrooms.sim.swarm import COLLECTION_NAME, COMPARABLE_BY, Recruit, Recruiter
 
 ROOMS_MAX = 100  # open at once
 SWARMS_MAX = 100  # alive at once
+ROUNDS_DEFAULT = 600  # of a mandate
+TRADING_SHARE = 3  # with short rounds: so many times the time that settling takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +61,12 @@ class Moment:
 class Deciding:
     """Turns commands into deeds. Raises Rejection or InvalidInput for what cannot be; neither holds a limit."""
 
-    def __init__(self, store: EventStore, secret: bytes, overseer: Overseer) -> None:
+    def __init__(self, store: EventStore, secret: bytes, site: Site, overseer: Overseer) -> None:
         self._store = store
         self._secret = secret
+        self._site = site
         self._overseer = overseer
-        self._recruiting = Recruiting(store, secret)
+        self._recruiting = Recruiting(store, secret, site)
 
     def decide(self, command: Command, moment: Moment) -> Deed:
         """Returns what the command comes to now."""
@@ -128,17 +134,17 @@ class Deciding:
 
     def _tradable(self, name: str | None) -> tuple[Sequence[Event], Collection]:
         """Returns the collection of an address or name, and what registers the demo's when it is not there yet."""
-        if name in {None, COLLECTION, COLLECTION_NAME}:
+        if name in {None, self._site.collection, COLLECTION_NAME}:
             events = self._collection_events()
-            return events, Collection(COLLECTION, COLLECTION_NAME, COMPARABLE_BY, sales.COMMON, active=True)
+            return events, Collection(self._site.collection, COLLECTION_NAME, COMPARABLE_BY, sales.COMMON, active=True)
         known = self._collection(name or "")
         if not known.active:
             raise Rejection(f"{name!a} is not an active collection", hint=f"{COLLECTION_NAME} is one")
         return [], known
 
     def _collection_events(self) -> Sequence[Event]:
-        known = self._collection(COLLECTION)
-        return collections.register(known, COLLECTION, COLLECTION_NAME, COMPARABLE_BY, sales.COMMON)
+        known = self._collection(self._site.collection)
+        return collections.register(known, self._site.collection, COLLECTION_NAME, COMPARABLE_BY, sales.COMMON)
 
     def _collection(self, address: str) -> Collection:
         state = Collection()
@@ -153,6 +159,8 @@ class Deciding:
     def _spawn(self, command: SpawnAgent, moment: Moment) -> Deed:
         room = self._room(command.room)
         round_ = self._overseer.round_now(room)
+        lasts = _lasting(command.expiry_rounds, room.opened.round_ms)
+        command = msgspec.structs.replace(command, expiry_rounds=lasts)
         recruit = self._recruiting.single(command, room, round_)
         agent = recruit.spawned
         order = Order(command.room, "spawn", command.id, agent.agent, agent)
@@ -161,7 +169,7 @@ class Deciding:
         deed = self._deed(
             moment, Answer(room=command.room, agent=agent.agent, token_id=token), events=events, order=order
         )
-        return msgspec.structs.replace(deed, mandates=(recruit.mandate,))
+        return self._with_secrets(deed, command.room, [recruit])
 
     def _order_agent(self, command: AgentCommand, moment: Moment) -> Deed:
         spawned = self._store.read((QueryItem(tags=(f"agent:{command.agent}",), types=("agent.spawned",)),), limit=1)
@@ -181,7 +189,7 @@ class Deciding:
             raise Rejection(f"{SWARMS_MAX} swarms are running", hint="stop one first")
         swarm = made_id(self._secret, "swarm", command.id)
         room, opens, first = self._place(command, swarm, moment)
-        if room.opened.collection != COLLECTION:
+        if room.opened.collection != self._site.collection:
             raise Rejection(f"room {room.opened.room} trades {room.opened.collection}, swarms trade {COLLECTION_NAME}")
         run = self._settings(command, room, first)
         recruits = self._recruiter(run, swarm).recruits()
@@ -194,10 +202,16 @@ class Deciding:
         events += swarms.start(swarms.Swarm(), started)
         events += swarms.set_speed(swarms.fold([started]), command.speed)
         answer = Answer(room=room.opened.room, swarm=swarm, agents=len(recruits))
-        mandates: tuple[SignedMandate, ...] = tuple(recruit.mandate for recruit in recruits)
         joining = tuple(Joining(first + recruit.join_round, recruit.spawned) for recruit in recruits)
-        deed = self._deed(moment, answer, events=events)
-        return msgspec.structs.replace(deed, mandates=mandates, opens=opens, joining=joining)
+        deed = self._with_secrets(self._deed(moment, answer, events=events), room.opened.room, recruits)
+        return msgspec.structs.replace(deed, opens=opens, joining=joining)
+
+    def _with_secrets(self, deed: Deed, room: str, recruits: Sequence[Recruit]) -> Deed:
+        """Adds the agents' mandates, and their keys sealed for the room they trade in."""
+        keyring = Keyring(MemoryVault(), room_key(self._secret, room))
+        mandates = tuple(recruit.mandate for recruit in recruits)
+        keys = dict(keyring.seal(recruit.spawned.agent, recruit.keys) for recruit in recruits)
+        return msgspec.structs.replace(deed, mandates=mandates, keys=keys)
 
     def _place(self, command: RunSwarm, swarm: str, moment: Moment) -> tuple[WatchedRoom, RoomOpened | None, int]:
         """Returns the swarm's room, what opens it when it is its own, and the round from which its agents join."""
@@ -205,7 +219,7 @@ class Deciding:
             room = self._room(command.room)
             return room, None, self._overseer.round_now(room)
         self._require_place()
-        known = Collection(COLLECTION, COLLECTION_NAME, COMPARABLE_BY, sales.COMMON, active=True)
+        known = Collection(self._site.collection, COLLECTION_NAME, COMPARABLE_BY, sales.COMMON, active=True)
         name = f"{COLLECTION_NAME}: {command.preset or f'{command.buyers} buyers, {command.sellers} sellers'}"
         defaults = OpenRoom(id=command.id, name=name)
         opened = _opened(own_room(swarm), name, known, defaults.round_ms, defaults.quote_rounds, moment.now_ms)
@@ -232,7 +246,7 @@ class Deciding:
         """Returns who draws the agents: as in a run of this seed, but by draws that only this installation knows."""
         key = subkey(self._secret, "swarm", str(run.seed))
         window = self._recruiting.unminted(sales.window(key, run.usdc_per_eth), run.sellers)
-        return Recruiter(run, key, swarm, swarm, window, roster=derive_id("run", run.seed))
+        return Recruiter(run, self._site, key, swarm, swarm, window, roster=derive_id("run", run.seed))
 
     def _steer(self, command: SwarmCommand, moment: Moment) -> Deed:
         found = self._overseer.swarms.get(command.swarm)
@@ -251,6 +265,22 @@ class Deciding:
                 return self._deed(moment, answer, events=swarms.set_speed(state, command.speed))
             case StopSwarm():
                 return self._deed(moment, answer, stops=state.id)
+
+
+def _lasting(rounds: int, round_ms: int) -> int:
+    """Returns for how many rounds a mandate is given. Raises Rejection for one that leaves no time to trade.
+
+    Agents stop trading SETTLEMENT_MS before their mandate ends.
+    """
+    least = SETTLEMENT_MS // round_ms + 1
+    if not rounds:
+        return max(ROUNDS_DEFAULT, TRADING_SHARE * least)
+    if rounds < least:
+        raise Rejection(
+            f"{rounds} rounds of {round_ms} ms end before a deal can settle",
+            hint=f"give it --for-rounds {least} or more",
+        )
+    return rounds
 
 
 def _verb(command: AgentCommand) -> Verb:

@@ -38,7 +38,7 @@ class Fact(msgspec.Struct, frozen=True):
 
 
 class Deed(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a command comes to. Secret: it holds signed mandates.
+    """All that a command comes to. Secret: it holds signed mandates, and agents' keys sealed for their room.
 
     `order` makes the command wait until the room has taken it, `stops` until that swarm has ended.
     """
@@ -47,6 +47,7 @@ class Deed(msgspec.Struct, frozen=True, kw_only=True):
     at_ms: int
     answer: Answer
     mandates: tuple[SignedMandate, ...] = ()
+    keys: dict[str, bytes] = {}
     facts: tuple[Fact, ...] = ()
     opens: RoomOpened | None = None
     order: Order | None = None

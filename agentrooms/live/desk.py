@@ -22,6 +22,7 @@ from agentrooms.domain.event import Event
 from agentrooms.domain.folding import fold
 from agentrooms.domain.ledger import LedgerFunded, LedgerMinted
 from agentrooms.domain.room import Room, RoomOpened
+from agentrooms.domain.site import Site
 from agentrooms.domain.verifier_set import Verifier, VerifierSet, VerifierSetRegistered
 from agentrooms.errors import AgentroomsError, InvalidInput, Rejection
 from agentrooms.events.journal import Entry, Journal, fence, once
@@ -53,12 +54,8 @@ class Ledger(Protocol):
     """What the desk asks of the chain of mock wallets."""
 
     @property
-    def chain_id(self) -> int:
-        """The chain's id."""
-
-    @property
-    def escrow(self) -> str:
-        """The escrow's address."""
+    def site(self) -> Site:
+        """The chain's id and addresses."""
 
     def provide(self, provided: Provided) -> None:
         """Gives money and items; the same key again changes nothing."""
@@ -79,6 +76,7 @@ class Desk:
         *,
         store: EventStore,
         vault: Vault,
+        memory: Vault,
         chain: Ledger,
         inbox: Inbox,
         secret: bytes,
@@ -92,6 +90,7 @@ class Desk:
         self.verifiers = VerifierSet()  # known after `recover`, before the first room opens
         self._store = store
         self._vault = vault
+        self._memory = memory
         self._chain = chain
         self._inbox = inbox
         self._admit = admit
@@ -100,7 +99,7 @@ class Desk:
         self._clock_ms = clock_ms
         self._platform = Journal(store)
         self._overseer = Overseer(self._platform, vault, tell, clock_ms)
-        self._deciding = Deciding(store, secret, self._overseer)
+        self._deciding = Deciding(store, secret, chain.site, self._overseer)
         self._taken = 0  # number of the last command taken
         self._waiting: dict[str, Deed] = {}  # commands whose order a room has not answered, or whose swarm still stops
 
@@ -124,7 +123,7 @@ class Desk:
             self._platform,
             query,
             _verifiers,
-            lambda known: verifier_set.register(known, self._chain.chain_id, self._chain.escrow, members),
+            lambda known: verifier_set.register(known, self._chain.site.domain, members),
             at_ms=self._clock_ms(),
             cmd=f"desk:verifiers:{current.version + 1}",
         )
@@ -195,6 +194,7 @@ class Desk:
     def _do(self, command: str, deed: Deed) -> None:
         """Does a deed, or what is left of it; each part is harmless when it is done again."""
         put_mandates(self._vault, deed.mandates)
+        self._memory.put_many(deed.keys)
         if deed.facts:
             self._append(deed_cmd(command), deed)
             failpoints.hit("desk.after_append")

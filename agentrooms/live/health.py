@@ -13,13 +13,13 @@ from agentrooms.events.postgres import Connections
 from agentrooms.live.inbox import SCHEMA
 
 SILENT_S = 15  # a process that has not answered for so long counts as gone
-GONE_S = 3_600  # and after this is not listed any more
 
 _SEEN = """
-    INSERT INTO processes (name, seen_at, asked_at, starts, health) VALUES (%s, now(), now(), 1, %s)
+    INSERT INTO processes (name, seen_at, asked_at, starts, health)
+    SELECT name, now(), now(), 1, health FROM unnest(%s::text[], %s::jsonb[]) AS answered (name, health)
     ON CONFLICT (name) DO UPDATE SET seen_at = now(), asked_at = now(), health = excluded.health,
         starts = processes.starts + (processes.health->>'pid' IS DISTINCT FROM excluded.health->>'pid')::int"""
-_SILENT = "UPDATE processes SET asked_at = now() WHERE name = %s"
+_ASKED = "UPDATE processes SET asked_at = now() WHERE name = ANY(%s)"
 
 
 class Process(msgspec.Struct, frozen=True):
@@ -43,17 +43,15 @@ class Health:
         self._connections = Connections(dsn, schema)
 
     def note(self, answers: Mapping[str, dict[str, Any] | None]) -> None:
-        """Keeps what each process answered, None where it did not; forgets those that ended long ago."""
+        """Keeps what each process answered, None where it did not; forgets all others."""
+        seen = {name: Jsonb(answer) for name, answer in sorted(answers.items()) if answer is not None}
+        asked = sorted(answers)
 
         def work(connection: psycopg.Connection[tuple[object, ...]]) -> None:
             with connection.transaction():
-                for name, answer in sorted(answers.items()):
-                    if answer is None:
-                        connection.execute(_SILENT, [name])
-                    else:
-                        connection.execute(_SEEN, [name, Jsonb(answer)])
-                connection.execute("DELETE FROM processes WHERE seen_at < now() - make_interval(secs => %s)", [GONE_S])
-                connection.execute("DELETE FROM processes WHERE NOT name = ANY(%s)", [sorted(answers)])
+                connection.execute(_SEEN, [list(seen), list(seen.values())])
+                connection.execute(_ASKED, [asked])
+                connection.execute("DELETE FROM processes WHERE NOT name = ANY(%s)", [asked])
 
         self._connections.repeat(work)
 

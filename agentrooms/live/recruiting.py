@@ -2,43 +2,48 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 
 import msgspec
 
+from agentrooms.chain.signing import approve_item, permit_usdc
 from agentrooms.domain import user
+from agentrooms.domain.acceptance import AgentKeys
 from agentrooms.domain.agent import AgentSpawned
 from agentrooms.domain.assets import Item, Wants
 from agentrooms.domain.event import Event
 from agentrooms.domain.ledger import LedgerFunded, LedgerMinted
 from agentrooms.domain.mandate import Mandate, broken_rule, mandate_hash
 from agentrooms.domain.money import PRICE_MAX_USDC_MICROS
+from agentrooms.domain.site import Site
 from agentrooms.domain.terms import Role
 from agentrooms.errors import Rejection
 from agentrooms.events.journal import once
 from agentrooms.events.record import decode_line
 from agentrooms.events.store import EventStore, Query, QueryItem
 from agentrooms.events.tags import nft_tag, wallet_tag
-from agentrooms.live import wallets
 from agentrooms.live.commands import SpawnAgent
 from agentrooms.live.wallets import DEMO_WALLETS, Wallet, demo_wallet, made_id, mock_wallet, subkey
 from agentrooms.live.watching import WatchedRoom
 from agentrooms.sim import sales
 from agentrooms.sim.names import avatar_of, name_of
 from agentrooms.sim.sales import Window
-from agentrooms.sim.swarm import COLLECTION, COLLECTION_NAME, COMPARABLE_BY, Recruit
+from agentrooms.sim.swarm import COLLECTION_NAME, COMPARABLE_BY, Recruit
 
 BUDGET_USDC_MICROS = PRICE_MAX_USDC_MICROS  # of every mock wallet: no price is above it, so it tells no limit
-RENUMBERED_MAX = 1_000  # items minted of one token: its number, number-2, number-3, ...
+TOKENS = 10_000  # of the real collection, numbered from 0
+RENUMBERED_MAX = 1_000  # items minted of one token: its number, number + TOKENS, number + 2 * TOKENS, ...
 USDC_PER_ETH = 1_500  # as in runs
 
 
 class Recruiting:
     """Makes mandates, wallets and items; what is minted already it reads in the log."""
 
-    def __init__(self, store: EventStore, secret: bytes) -> None:
+    def __init__(self, store: EventStore, secret: bytes, site: Site) -> None:
         self._store = store
         self._secret = secret
+        self._site = site
 
     def single(self, command: SpawnAgent, room: WatchedRoom, round_: int) -> Recruit:
         """Returns the agent of a command that reaches its room in a round. Raises Rejection, without any value."""
@@ -49,7 +54,8 @@ class Recruiting:
             self._require_seeded(wallet)
         selling = command.role is Role.SELLER
         item = self._item(command, wallet, room.opened.collection) if selling else None
-        signed = wallet.sign(self._mandate(command, agent, wallet, item, room, round_))
+        keys = AgentKeys(secrets.token_bytes(32), secrets.token_bytes(32))
+        signed = wallet.sign(self._mandate(command, keys, wallet, item, room, round_), self._site.domain)
         rule = broken_rule(signed.mandate)
         if rule is not None:
             raise Rejection(
@@ -69,9 +75,9 @@ class Recruiting:
             swarm=None,
             wants=signed.mandate.wants,
         )
-        funds = None if selling or demo else _funds(wallet)
-        mint = _mint(item, wallet) if item is not None and not demo else None
-        return Recruit(round_, spawned, signed, funds, mint, BUDGET_USDC_MICROS if funds is not None else 0)
+        funds = None if selling or demo else self._funds(wallet)
+        mint = self._mint(item, wallet) if item is not None and not demo else None
+        return Recruit(round_, spawned, signed, funds, mint, BUDGET_USDC_MICROS if funds is not None else 0, keys)
 
     def demo_events(self) -> list[Event]:
         """Returns what gives each demo wallet money and one item; [] when they have it."""
@@ -84,7 +90,7 @@ class Recruiting:
             known = user.User(user.user_id(wallet.address), wallet.address)
             events += user.register(user.User(), wallet.address)
             events += user.set_budget(known, BUDGET_USDC_MICROS)
-            events += [_funds(wallet), _mint(_item(window, number - 1), wallet)]
+            events += [self._funds(wallet), self._mint(_item(window, number - 1), wallet)]
         return events
 
     def unminted(self, window: Window, count: int) -> Window:
@@ -92,7 +98,7 @@ class Recruiting:
         items = list(window.items)
         todo = list(range(min(count, len(items))))
         for n in range(1, RENUMBERED_MAX + 1):
-            names = {at: window.items[at][0] if n == 1 else f"{window.items[at][0]}-{n}" for at in todo}
+            names = {at: str(int(window.items[at][0]) + (n - 1) * TOKENS) for at in todo}
             taken = self._with_tags(list(names.values()), "ledger.minted")
             for at, name in names.items():
                 items[at] = (name, *window.items[at][1:])
@@ -102,7 +108,7 @@ class Recruiting:
         raise Rejection(f"{RENUMBERED_MAX} items of one token are minted", hint="take another seed or item")
 
     def _mandate(
-        self, command: SpawnAgent, agent: str, wallet: Wallet, item: Item | None, room: WatchedRoom, round_: int
+        self, command: SpawnAgent, keys: AgentKeys, wallet: Wallet, item: Item | None, room: WatchedRoom, round_: int
     ) -> Mandate:
         maximum = None
         if item is not None:
@@ -111,19 +117,21 @@ class Recruiting:
             role=command.role,
             principal=wallet.address,
             collection=room.opened.collection,
+            currency=self._site.currency,
             item=item,
             wants=(command.wants or Wants()) if item is None else None,
             reservation_usdc_micros=command.limit_usdc_micros,
             start_usdc_micros=command.start_usdc_micros,
             maximum_usdc_micros=maximum,
             expires_at_ms=room.at_ms(round_ + command.expiry_rounds),
-            session_key=wallets.session_key(self._secret, agent),
-            salt=wallets.salt(self._secret, agent),
+            session_key=keys.session_address,
+            identity=keys.identity_key,
+            salt=secrets.token_hex(32),
         )
 
     def _item(self, command: SpawnAgent, wallet: Wallet, collection: str) -> Item:
         """Returns the item a seller sells: one of its demo wallet, or a new one."""
-        if collection != COLLECTION:
+        if collection != self._site.collection:
             raise Rejection(f"items can be minted of {COLLECTION_NAME} only", hint="sell in one of its rooms")
         if command.wallet is not None:
             return self._item_of(wallet, command.item)
@@ -136,6 +144,20 @@ class Recruiting:
         if self._with_tags([command.item], "ledger.minted"):
             raise Rejection(f"item {command.item} is minted already", hint="name another, or none to have one drawn")
         return _item(window, next(at for at, known in enumerate(window.items) if known[0] == command.item))
+
+    def _mint(self, item: Item, wallet: Wallet) -> LedgerMinted:
+        return LedgerMinted(
+            approved=True,
+            collection=self._site.collection,
+            owner=wallet.address,
+            token_id=item.token_id,
+            traits=item.traits,
+            approval=approve_item(wallet.key, self._site, item.token_id),
+        )
+
+    def _funds(self, wallet: Wallet) -> LedgerFunded:
+        permit = permit_usdc(wallet.key, self._site, BUDGET_USDC_MICROS)
+        return LedgerFunded(BUDGET_USDC_MICROS, BUDGET_USDC_MICROS, wallet.address, permit)
 
     def _item_of(self, wallet: Wallet, token: str | None) -> Item:
         """Returns an item that a demo wallet was given and has not sold."""
@@ -161,7 +183,7 @@ class Recruiting:
         """Returns those tokens that an event of this type is about."""
         if not tokens:
             return set()
-        by_tag = {nft_tag(COLLECTION, token): token for token in tokens}
+        by_tag = {nft_tag(self._site.collection, token): token for token in tokens}
         query: Query = tuple(QueryItem(tags=(tag,), types=(type_,)) for tag in by_tag)
         return {by_tag[tag] for found in self._store.read(query) for tag in found.event.tags if tag in by_tag}
 
@@ -169,15 +191,3 @@ class Recruiting:
 def _item(window: Window, at: int) -> Item:
     token, grade, _price = window.items[at]
     return Item(token, f"Punk #{token}", {COMPARABLE_BY: grade})
-
-
-def _mint(item: Item, wallet: Wallet) -> LedgerMinted:
-    return LedgerMinted(
-        approved=True, collection=COLLECTION, owner=wallet.address, token_id=item.token_id, traits=item.traits
-    )
-
-
-def _funds(wallet: Wallet) -> LedgerFunded:
-    return LedgerFunded(
-        allowance_usdc_micros=BUDGET_USDC_MICROS, balance_usdc_micros=BUDGET_USDC_MICROS, wallet=wallet.address
-    )

@@ -11,21 +11,26 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 import psycopg
 
+from agentrooms.chain.spec import ChainSpec
 from agentrooms.errors import AgentroomsError
 from agentrooms.events.postgres import migrate_log
 from agentrooms.live.access import LOG, RUNNING, Running
+from agentrooms.live.chain import chain_of
 from agentrooms.live.inbox import migrate_inbox
 from agentrooms.live.wallets import subkey
 from agentrooms.services.folder import DataFolder
-from agentrooms.services.postgres import Database, connect_or_start
-from agentrooms.services.redis import Cache
+from agentrooms.services.postgres import Database, Postgres, connect_or_start
+from agentrooms.services.redis import Cache, Redis
 from agentrooms.services.redis import connect_or_start as connect_or_start_redis
 from agentrooms.services.settings import Settings
+
+if TYPE_CHECKING:
+    from agentrooms.actors.plans import RemoteVerifierPlan
 
 SERVICE_ACTORS = 13  # log, chain, settlement, seven verifiers, desk, projector, one room
 PACKED_AGENTS = 100  # agents of a room that a live system reckons with when it packs them by number
@@ -66,12 +71,15 @@ def _start(settings: Settings, folder: DataFolder, ends: ExitStack, say: Say) ->
         cache: Future[Cache] = pool.submit(
             _timed, say, "redis", lambda: connect_or_start_redis(redis_url, folder.redis)
         )
-        ends.callback(_stop_when_started, cache)
-        ends.callback(_stop_when_started, database)
+        if redis_url is None:
+            ends.callback(_stop, cache, Redis(folder.redis))
+        if database_url is None:
+            ends.callback(_stop, database, Postgres(folder.postgres))
+        chain = _timed(say, "chain", lambda: ends.enter_context(chain_of(settings, folder)))
         cluster = _timed(say, "ray", lambda: _ray(settings, ends))
         dsn, cache_url = database.result().dsn, cache.result().url
-    _timed(say, "actors", lambda: _actors(settings, folder, dsn, cache_url, ends))
-    return Running(os.getpid(), dsn, cache_url, cluster, str(folder.path))
+    _timed(say, "actors", lambda: _actors(settings, folder, dsn, cache_url, chain, ends))
+    return Running(os.getpid(), dsn, cache_url, cluster, str(folder.path), chain.url)
 
 
 def _timed(say: Say, what: str, work: Callable[[], T]) -> T:
@@ -111,9 +119,11 @@ def scope_of(secret: bytes) -> str:
     return f"live-{installation_id(secret)[:12]}"
 
 
-def _stop_when_started(service: Future[Database] | Future[Cache]) -> None:
-    with suppress(Exception):
-        service.result().stop()
+def _stop(starting: Future[Database] | Future[Cache], server: Postgres | Redis) -> None:
+    """Stops a server of our own, also when its start was cut or has failed halfway."""
+    starting.exception()  # waits until nothing is being started any more
+    with suppress(AgentroomsError):
+        server.stop()
 
 
 def _ray(settings: Settings, ends: ExitStack) -> str:
@@ -124,21 +134,36 @@ def _ray(settings: Settings, ends: ExitStack) -> str:
     return cluster.address
 
 
-def _actors(settings: Settings, folder: DataFolder, dsn: str, redis_url: str, ends: ExitStack) -> None:
+def _remotes(settings: Settings, secret: bytes) -> tuple[RemoteVerifierPlan, ...]:
+    """Returns the verifiers that others run. Raises InvalidInput for a list that cannot be used."""
+    from agentrooms.actors.plans import RemoteVerifierPlan  # noqa: PLC0415 - see _ray
+    from agentrooms.actors.verifier_client import load_remotes  # noqa: PLC0415 - see _ray
+    from agentrooms.actors.verifier_wire import caller_key  # noqa: PLC0415 - see _ray
+
+    if settings.verifiers_remote is None:
+        return ()
+    caller = bytes(caller_key(secret))
+    return tuple(RemoteVerifierPlan(one.member, one.url, caller) for one in load_remotes(settings.verifiers_remote))
+
+
+def _actors(
+    settings: Settings, folder: DataFolder, dsn: str, redis_url: str, chain: ChainSpec, ends: ExitStack
+) -> None:
     """Makes the actors that are not there yet; what they do they find in the log."""
     from agentrooms.actors.cells import create  # noqa: PLC0415 - see _ray
     from agentrooms.actors.remote import end  # noqa: PLC0415 - see _ray
     from agentrooms.actors.service_cells import LogSpec, create_services  # noqa: PLC0415 - see _ray
     from agentrooms.live.cells import DESK, DeskCell, LivePlan  # noqa: PLC0415 - see _ray
     from agentrooms.services.ray import admit  # noqa: PLC0415 - see _ray
-    from agentrooms.sim.ray_run import ACTOR_BYTES, LEDGER, hosts_for  # noqa: PLC0415 - see _ray
+    from agentrooms.sim.ray_run import ACTOR_BYTES, hosts_for  # noqa: PLC0415 - see _ray
 
     scope = scope_of(folder.secret())
     end(scope)  # left by a start that was killed, perhaps with other settings, on a cluster that went on
     admit(SERVICE_ACTORS, ACTOR_BYTES)
     ends.callback(end, scope)
     spec = LogSpec(dsn, LOG, redis_url)
-    create_services(scope, spec)
+    create_services(scope, spec, chain)
     per_actor = None if settings.agents_per_actor == "auto" else int(settings.agents_per_actor)
-    plan = LivePlan(scope, spec, LEDGER, folder.secret(), hosts_for(PACKED_AGENTS, per_actor))
+    hosts = hosts_for(PACKED_AGENTS, per_actor)
+    plan = LivePlan(scope, spec, chain, folder.secret(), hosts, _remotes(settings, folder.secret()))
     create(DeskCell, scope, DESK, plan, head=True)

@@ -9,12 +9,11 @@ from __future__ import annotations
 import hashlib
 
 import msgspec
-from nacl.signing import SigningKey
 
-from agentrooms.domain.canonical import digest
+from agentrooms.domain.eip712 import EscrowDomain
 from agentrooms.domain.ids import derive_id
-from agentrooms.domain.keys import derive_key, public_hex, sign, wallet_address
-from agentrooms.domain.mandate import Mandate, SignedMandate, mandate_bytes
+from agentrooms.domain.mandate import Mandate, SignedMandate, sign_mandate
+from agentrooms.domain.secp256k1 import address_of, derive_secret
 from agentrooms.errors import InvalidInput
 
 SECRET_BYTES = 32
@@ -47,21 +46,20 @@ def made_id(secret: bytes, kind: str, command: str) -> str:
 
 
 class Wallet(msgspec.Struct, frozen=True):
-    """One mock wallet. `key` is the 32-byte seed of its signing key."""
+    """One mock wallet. `key` is its 32-byte private key."""
 
     key: bytes
-    public_key: str
     address: str
 
-    def sign(self, mandate: Mandate) -> SignedMandate:
+    def sign(self, mandate: Mandate, escrow: EscrowDomain) -> SignedMandate:
         """Returns the mandate with the wallet's signature."""
-        return SignedMandate(mandate, self.public_key, sign(SigningKey(self.key), mandate_bytes(mandate)))
+        return sign_mandate(mandate, escrow, self.key)
 
 
 def mock_wallet(secret: bytes, name: str) -> Wallet:
     """Returns the mock wallet of a name, such as the id of its one agent."""
-    key = derive_key(subkey(secret, "wallets"), "wallet", name)
-    return Wallet(bytes(key), public_hex(key), wallet_address(public_hex(key)))
+    key = derive_secret(subkey(secret, "wallets"), "wallet", name)
+    return Wallet(key, address_of(key))
 
 
 def demo_wallet(secret: bytes, number: int) -> Wallet:
@@ -74,13 +72,3 @@ def demo_wallet(secret: bytes, number: int) -> Wallet:
 def operator(secret: bytes) -> str:
     """Returns the wallet address that owns the swarms of this installation."""
     return mock_wallet(secret, "operator").address
-
-
-def session_key(secret: bytes, agent: str) -> str:
-    """Returns the public session key of an agent (hex)."""
-    return public_hex(derive_key(subkey(secret, "sessions"), "session", agent))
-
-
-def salt(secret: bytes, agent: str) -> str:
-    """Returns the salt of an agent's mandate (hex)."""
-    return digest("agentrooms/salt/v1", subkey(secret, "salts") + agent.encode())

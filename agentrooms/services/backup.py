@@ -1,6 +1,7 @@
-"""One file that holds an installation: its databases as of one moment, and its secret.
+"""One file that holds an installation: its database as of one moment, the files that belong to it, and its secret.
 
-The file is a tar of a manifest, the secret, and a dump by pg_dump. Redis is not in it: what it holds can be built again.
+The file is a tar of a manifest, the secret, a dump by pg_dump, and other files of the data folder as of a moment later.
+Redis is not in it: what it holds can be built again.
 A dump is a program for the database: restore only files that you trust.
 """
 
@@ -12,11 +13,11 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from io import BytesIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 import msgspec
@@ -29,10 +30,10 @@ from agentrooms.services.folder import SECRET_BYTES, DataFolder, FolderOwned
 from agentrooms.services.postgres import Postgres, connect_or_start, program
 from agentrooms.services.processes import last_lines
 
-FORMAT = 1
+FORMAT = 2  # 1 had no files beside the database
 LOG = "log"
 SCHEMAS = (LOG, "live", "read")
-MANIFEST, SECRET, DUMP = "manifest.json", "secret", "database.dump"
+MANIFEST, SECRET, DUMP, FILES = "manifest.json", "secret", "database.dump", "files"
 MANIFEST_BYTES_MAX = 64 * 1024
 CHUNK_BYTES = 1024**2
 HEAD_BYTES = 4096  # of a script, where it sets the session
@@ -52,10 +53,32 @@ class Manifest(msgspec.Struct, frozen=True):
     head: int
     """Position of the last event in the log."""
     dump_sha256: str
+    files: dict[str, str]
+    """Other files, by their paths in the data folder, each with its SHA-256."""
 
 
-def backup(folder: DataFolder, database_url: str | None, out: Path) -> Manifest:
+class _Form(msgspec.Struct, frozen=True):
+    """What manifests of all formats have."""
+
+    format: int
+
+
+CopyFiles = Callable[[DataFolder, Path], None]
+"""Puts what belongs to the database into an empty folder, where it lies as in the data folder."""
+Say = Callable[[str], None]
+"""Told whose database is used."""
+
+
+def backup(
+    folder: DataFolder,
+    database_url: str | None,
+    out: Path,
+    copy_files: CopyFiles,
+    say: Say = lambda _whose: None,
+) -> Manifest:
     """Writes the installation to a new file that only our user can read. The system may run meanwhile.
+
+    `copy_files` is called after the database's moment; what it raises is raised.
 
     Raises:
         BackupFailed: there is nothing to back up, or it cannot be read or written.
@@ -64,15 +87,21 @@ def backup(folder: DataFolder, database_url: str | None, out: Path) -> Manifest:
     if out.exists():
         raise InvalidInput(f"{out} exists", hint="choose another name")
     out.parent.mkdir(parents=True, exist_ok=True)
-    with _database(folder, database_url) as dsn, _draft(out.parent) as draft:
-        dump, whole = draft / DUMP, draft / "whole"
-        schemas, head = _dump(dsn, dump)
+    with _database(folder, database_url) as (dsn, whose), _draft(out.parent) as draft:
+        say(whose)
+        dump, whole, beside = draft / DUMP, draft / "whole", draft / FILES
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        manifest = Manifest(FORMAT, now, schemas, head, _sha256(dump.open("rb")))
+        beside.mkdir()
+        schemas, head = _dump(dsn, dump, lambda: copy_files(folder, beside))
+        files = {file.relative_to(beside).as_posix(): file for file in sorted(beside.rglob("*")) if file.is_file()}
+        hashes = {name: _sha256(file.open("rb")) for name, file in files.items()}
+        manifest = Manifest(FORMAT, now, schemas, head, _sha256(dump.open("rb")), hashes)
         with tarfile.open(whole, "w") as tar:
             _add(tar, MANIFEST, msgspec.json.encode(manifest))
             _add(tar, SECRET, folder.secret())
             tar.add(dump, DUMP)
+            for name, file in files.items():
+                tar.add(file, f"{FILES}/{name}")
         whole.chmod(0o600)
         whole.replace(out)
     return manifest
@@ -87,8 +116,7 @@ def restore(file: Path, folder: DataFolder, database_url: str | None) -> Manifes
     """
     with _draft(None) as draft, folder.own("agentrooms restore"):
         manifest, secret, dump = _read(file, draft)
-        if folder.postgres.exists():
-            raise InvalidInput(f"{folder.path} holds a database", hint="restore into a new folder")
+        _require_new(folder, manifest)
         database = connect_or_start(database_url, folder.postgres)
         try:
             _require_none(database.dsn, manifest.schemas)
@@ -99,8 +127,13 @@ def restore(file: Path, folder: DataFolder, database_url: str | None) -> Manifes
                 raise BackupFailed(
                     f"{file} should end at position {manifest.head}, but the restored log ends at {found}"
                 )
+            for name in manifest.files:
+                (folder.path / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(draft / FILES / name, folder.path / name)
             folder.put_secret(secret)
         except BaseException:  # also on Ctrl-C: a half restored folder must not look like a whole one
+            for name in manifest.files:
+                (folder.path / name).unlink(missing_ok=True)
             database.stop()
             if database.server is not None:
                 shutil.rmtree(folder.postgres)
@@ -109,8 +142,8 @@ def restore(file: Path, folder: DataFolder, database_url: str | None) -> Manifes
     return manifest
 
 
-def _dump(dsn: str, dump: Path) -> tuple[tuple[str, ...], int]:
-    """Dumps the schemas that exist; returns their names and the head of the log at that moment."""
+def _dump(dsn: str, dump: Path, then: Callable[[], None]) -> tuple[tuple[str, ...], int]:
+    """Dumps the schemas that exist; returns their names and the head of the log at that moment, which `then` follows."""
     with psycopg.connect(dsn) as connection:
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         schemas = _existing(connection, SCHEMAS)
@@ -119,6 +152,7 @@ def _dump(dsn: str, dump: Path) -> tuple[tuple[str, ...], int]:
         snapshot = connection.execute("SELECT pg_export_snapshot()").fetchone()
         assert snapshot is not None
         head = _head(connection)
+        then()  # soon after that moment: the dump itself may take long
         names = [f"--schema={name}" for name in schemas]
         _pg(dsn, "pg_dump", "--format=custom", f"--snapshot={snapshot[0]}", f"--file={dump}", *names)
     return schemas, head
@@ -138,45 +172,74 @@ def _load(dsn: str, dump: Path) -> None:
 
 
 def _read(file: Path, draft: Path) -> tuple[Manifest, bytes, Path]:
-    """Returns what the file holds, the dump as a file in `draft`, after comparing its hash."""
+    """Returns what the file holds, dump and other files as files in `draft`, after comparing their hashes."""
     try:
         with tarfile.open(file) as tar:
-            manifest = msgspec.json.decode(_member(tar, MANIFEST).read(MANIFEST_BYTES_MAX), type=Manifest)
-            if manifest.format != FORMAT:
+            found = _member(tar, MANIFEST).read(MANIFEST_BYTES_MAX)
+            form = msgspec.json.decode(found, type=_Form).format
+            if form != FORMAT:
                 raise BackupFailed(
-                    f"{file} has format {manifest.format}; this program knows {FORMAT}",
+                    f"{file} has format {form}; this program knows {FORMAT}",
                     hint="restore it with the version of the program that wrote it",
                 )
+            manifest = msgspec.json.decode(found, type=Manifest)
             secret = _member(tar, SECRET).read(SECRET_BYTES + 1)
-            dump = draft / DUMP
-            with dump.open("wb") as copy:
-                shutil.copyfileobj(_member(tar, DUMP), copy, CHUNK_BYTES)
+            hashes = {DUMP: manifest.dump_sha256} | {f"{FILES}/{_inside(n)}": h for n, h in manifest.files.items()}
+            whole = [_extract(tar, name, draft / name) == due for name, due in hashes.items()]
     except (tarfile.TarError, KeyError, EOFError, msgspec.MsgspecError, OSError) as error:
         raise BackupFailed(f"{file} is no backup that can be read: {error}") from error
-    if len(secret) != SECRET_BYTES or _sha256(dump.open("rb")) != manifest.dump_sha256:
+    if len(secret) != SECRET_BYTES or not all(whole):
         raise BackupFailed(f"{file} is damaged: its contents are not those that were written")
-    return manifest, secret, dump
+    return manifest, secret, draft / DUMP
+
+
+def _inside(name: str) -> str:
+    """Returns a path that lies in the folder it is relative to. Raises KeyError for any other."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise KeyError(f"{name!a} lies outside")
+    return str(path)
+
+
+def _extract(tar: tarfile.TarFile, name: str, to: Path) -> str:
+    """Writes a member to a file; returns its SHA-256."""
+    to.parent.mkdir(parents=True, exist_ok=True)
+    with to.open("wb") as copy:
+        shutil.copyfileobj(_member(tar, name), copy, CHUNK_BYTES)
+    return _sha256(to.open("rb"))
 
 
 @contextmanager
-def _database(folder: DataFolder, url: str | None) -> Iterator[str]:
-    """Yields the database of an installation, of the running system or started for the time being."""
-    if url is not None:
-        yield connect_or_start(url, folder.postgres).dsn
-        return
-    if not folder.postgres.is_dir():
+def _database(folder: DataFolder, url: str | None) -> Iterator[tuple[str, str]]:
+    """Yields the database of an installation and whose it is; the folder is the running system's or ours meanwhile."""
+    if url is None and not folder.postgres.is_dir():
         raise BackupFailed(f"{folder.path} holds no database", hint="name the data folder, or set DATABASE_URL")
+    if not folder.path.is_dir():
+        raise BackupFailed(f"there is no data folder {folder.path}", hint="name it with --data, or AGENTROOMS_DATA")
     server = Postgres(folder.postgres)
-    try:
-        with folder.own("agentrooms backup"):
-            try:
-                yield server.start()
-            finally:
-                server.stop()
-    except FolderOwned:
-        if server.pid is None:
-            raise
-        yield server.dsn
+    with ExitStack() as ends:
+        try:
+            ends.enter_context(folder.own("agentrooms backup"))
+            ours = True
+        except FolderOwned:
+            if url is None and server.pid is None:
+                raise
+            ours = False
+        if url is not None:
+            yield connect_or_start(url, folder.postgres).dsn, "DATABASE_URL"
+        elif ours:
+            ends.callback(server.stop)
+            yield server.start(), f"started for this command in {folder.path}"
+        else:
+            yield server.dsn, f"that of the system running in {folder.path}"
+
+
+def _require_new(folder: DataFolder, manifest: Manifest) -> None:
+    if folder.postgres.exists():
+        raise InvalidInput(f"{folder.path} holds a database", hint="restore into a new folder")
+    there = [name for name in manifest.files if (folder.path / name).exists()]
+    if there:
+        raise InvalidInput(f"{folder.path} has {', '.join(there)} already", hint="restore into a new folder")
 
 
 def _require_none(dsn: str, schemas: tuple[str, ...]) -> None:

@@ -16,7 +16,7 @@ import psutil
 
 from agentrooms.errors import AgentroomsError, InvalidInput
 
-FORMAT = 1  # of the folder's layout
+FORMAT = 2  # of the folder's layout and of the events of its log
 SECRET_BYTES = 32
 BEGUN = {"lock", ".gitignore", ".format"}  # what is there when its maker died early
 

@@ -172,6 +172,7 @@ class Postgres:
                 user=None if account is None else account.pw_uid,
                 group=None if account is None else account.pw_gid,
                 extra_groups=None if account is None else [],
+                start_new_session=True,  # a Ctrl-C on our terminal is for us, not for what we start
             )
             output.seek(0)
             said = output.read()

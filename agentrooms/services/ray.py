@@ -6,9 +6,11 @@ import contextlib
 import logging
 import os
 import secrets
+import signal
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,9 +98,14 @@ def start_ray(address: str | None, num_cpus: int | None = None, head_units: int 
     elif address is not None:
         _probe(address)
     try:
-        context: Any = ray.init(
-            namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR, ignore_reinit_error=True, **options
-        )
+        with _keeping_sigterm():
+            context: Any = ray.init(
+                namespace=NAMESPACE,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                ignore_reinit_error=True,
+                **options,
+            )
         info = context.address_info
         nodes = _nodes()
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
@@ -175,6 +182,17 @@ def _quiet() -> None:
     """
     if hasattr(ray_worker, "print_to_stdstream"):
         ray_worker.print_to_stdstream = lambda *_message, **_options: None
+
+
+@contextlib.contextmanager
+def _keeping_sigterm() -> Iterator[None]:
+    """Keeps a handler of SIGTERM that is there; Ray sets its own over it."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if callable(before) and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 def _probe(address: str) -> None:

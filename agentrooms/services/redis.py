@@ -14,6 +14,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from agentrooms.errors import AgentroomsError
 from agentrooms.services.processes import last_lines, works_in
@@ -26,6 +28,7 @@ MEMORY_MAX = "256mb"
 START_TIMEOUT_S = 20
 STOP_TIMEOUT_S = 10
 ANSWER_TIMEOUT_S = 5
+CLIENT_TIMEOUT_S = 0.5  # nothing of ours depends on Redis, so one that is slow must hold nothing up
 POLL_S = 0.01
 
 
@@ -120,7 +123,14 @@ class Redis:
         (self.folder / LOG_FILE).unlink(missing_ok=True)
         (self.folder / PID_FILE).unlink(missing_ok=True)
         command = [str(_binary()), *(part for name, value in settings.items() for part in (f"--{name}", value))]
-        done = subprocess.run(command, check=False, capture_output=True, text=True, errors="replace")  # noqa: S603 -- redis-server
+        done = subprocess.run(  # noqa: S603 -- redis-server
+            command,
+            check=False,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            start_new_session=True,  # a Ctrl-C on our terminal is for us, not for what we start
+        )
         if done.returncode != 0:
             raise RedisFailed(f"{command[0]} failed: {last_lines(done.stdout + done.stderr)}", hint="or set REDIS_URL")
         while self.pid is None:
@@ -168,6 +178,17 @@ def connect_or_start(url: str | None, folder: Path) -> Cache:
             f"REDIS_URL does not answer: {error}", hint="check it, or unset REDIS_URL to use a server of our own"
         ) from error
     return Cache(url, None)
+
+
+def client(url: str) -> redis.Redis:
+    """Returns a client that gives up soon and does not try again by itself. Its answers are text."""
+    return redis.Redis.from_url(
+        url,
+        decode_responses=True,
+        socket_timeout=CLIENT_TIMEOUT_S,
+        socket_connect_timeout=CLIENT_TIMEOUT_S,
+        retry=Retry(NoBackoff(), 0),
+    )
 
 
 def _check(url: str) -> None:

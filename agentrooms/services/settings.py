@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import textwrap
 from pathlib import Path
@@ -35,6 +36,22 @@ def _begins_with(*schemes: str) -> AfterValidator:
         return value
 
     return AfterValidator(check)
+
+
+def _matching(pattern: str, what: str) -> AfterValidator:
+    def check(value: str | SecretStr) -> str | SecretStr:
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if re.fullmatch(pattern, text) is None:
+            raise ValueError(f"must be {what}")
+        return value
+
+    return AfterValidator(check)
+
+
+_ADDRESS = _matching("0x[0-9a-fA-F]{40}", "an address: 0x and 40 hex digits")
+_PRIVATE_KEY = _matching("(0x)?[0-9a-fA-F]{64}", "a private key: 64 hex digits")
+_PUBLIC_KEYS = _matching("[0-9a-f]{64}(,[0-9a-f]{64})*", "public keys, each 64 lower-case hex digits")
+_NAME = _matching("[a-z0-9_]{1,40}", "a name: up to 40 of a-z, 0-9 and _")
 
 
 def _auto_or_count(value: object) -> object:
@@ -71,6 +88,55 @@ class Settings(BaseSettings):
     agentrooms_data: Path = Field(
         default=Path(".agentrooms"),
         description="The data folder: databases, logs, and the secret of this installation.",
+    )
+    chain_mode: Literal["ledger", "devnet", "anvil", "ark"] = Field(
+        default="devnet",
+        description="The chain that deals settle on, for good: devnet (an EVM of our own that behaves as ARK's), anvil "
+        "(the same on Foundry's engine, found by ANVIL_BIN or on PATH), ark (needs the settings below), or ledger (a "
+        "simulation without an EVM).",
+    )
+    chain_url: str | None = Field(
+        default=None,
+        description="ark, and `agentrooms verifier` on any chain: the node's EVM JSON-RPC, such as "
+        "https://testnet.mainsailhq.com/rpc/api.",
+    )
+    chain_id: int = Field(default=11_812, ge=1, description="ark only: 11812 is the test network, 11811 the main one.")
+    confirmations: int = Field(
+        default=3, ge=1, le=100, description="ark only: blocks, its own among them, after which a transaction is final."
+    )
+    escrow_address: Annotated[str, _ADDRESS] | None = Field(
+        default=None, description="ark only: our escrow on that chain."
+    )
+    usdc_address: Annotated[str, _ADDRESS] | None = Field(
+        default=None, description="ark only: the USDC deals are paid in."
+    )
+    collection_address: Annotated[str, _ADDRESS] | None = Field(
+        default=None, description="ark only: the collection of rooms that name none."
+    )
+    relayer_key: Annotated[SecretStr, _PRIVATE_KEY] | None = Field(
+        default=None,
+        description="ark only: the private key, 64 hex digits, of an account that pays for transactions. It can move "
+        "nothing of any user.",
+    )
+    verifiers_remote: Path | None = Field(
+        default=None,
+        description="A JSON file that lists verifiers of the set that run elsewhere: [{url, member}, …]. Our own take "
+        "the other places of the seven.",
+    )
+    verifier_name: Annotated[str, _NAME] | None = Field(
+        default=None, description="`agentrooms verifier` only: the verifier's id in its set, such as verifier_5."
+    )
+    verifier_data: Path = Field(
+        default=Path(".agentrooms-verifier"),
+        description="`agentrooms verifier` only: the folder with its keys and its memory.",
+    )
+    verifier_callers: Annotated[str, _PUBLIC_KEYS] | None = Field(
+        default=None,
+        description="`agentrooms verifier` only: whom it answers, as public keys with commas between them; "
+        "`agentrooms verifier caller` prints an installation's.",
+    )
+    verifier_set_version: int = Field(
+        default=1, ge=1, description="`agentrooms verifier` only: the version of the set that it is a member of."
     )
     agentrooms_cpus: int | None = Field(
         default=None, ge=1, le=CPUS_MAX, description="How many CPUs a Ray cluster of our own may use. Without it, all."

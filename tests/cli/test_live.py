@@ -14,6 +14,8 @@ import psycopg
 import pytest
 import redis
 
+from agentrooms.actors.progress_board import Shown
+from agentrooms.domain.progress import at_percent
 from agentrooms.live.access import RUNNING, Running
 from agentrooms.live.survey import ALWAYS, START_S, survey
 from tests.cli.commands import AGENTROOMS, agentrooms, document, environment, said
@@ -111,14 +113,42 @@ def test_a_deal_shows_what_proves_it(sold: dict[str, str]) -> None:
     deal = document("deal", "show", sold["deal"][:11])
     assert deal["state"] == "completed"
     assert (deal["buyer"], deal["seller"], deal["room"]) == (sold["buyer"], sold["seller"], sold["room"])
-    assert [vote["decision"] for vote in deal["votes"]] == ["approve"] * 7
+    assert {vote["decision"] for vote in deal["votes"]} == {"approve"}  # of five at least: a slow one is not waited for
     text, told = said("deal", "show", sold["deal"])
-    for part in (deal["tx_hash"], deal["deal_hash"], f"{deal['block']} (", "7 for, 0 against", "verifier_7"):
+    assert (deal["wrong"], deal["unchecked"]) == ([], [])
+    assert (deal["stage"], deal["percent"]) == ("confirmation", 100)
+    assert {party["mandate"] for party in deal["parties"]} == {None}
+    opened = document("deal", "show", sold["deal"], "--secrets")["parties"]
+    assert [party["mandate"]["reservation_usdc_micros"] for party in opened] == [43_210_000, 12_340_000]
+    for part in (
+        deal["tx_hash"],
+        deal["deal_hash"],
+        f"{deal['block']} (",
+        f"{len(deal['votes'])} for, 0 against",
+        "verifier_7",
+    ):
         assert part in text
     for state in ("locked", "verifying", "certified", "sent to the escrow", "completed"):
         assert f"\n {state}" in text
     assert told.startswith(ASKED)
     assert sold["deal"] in said("deal", "list")[0]
+
+
+def test_how_far_deals_are_goes_out_while_they_are_settled(live: Up, where: Running) -> None:
+    assert live.process.poll() is None
+    with redis.Redis.from_url(where.redis_url, decode_responses=True) as client, client.pubsub() as heard:
+        heard.psubscribe("room:*:progress")
+        told: list[Shown] = []
+
+        def listen() -> bool:
+            message = heard.get_message(ignore_subscribe_messages=True, timeout=1)
+            if message is not None:
+                told.append(msgspec.json.decode(message["data"], type=Shown))
+            return bool(told)
+
+        wait_for(listen)
+    assert 0 < told[0].percent < 100
+    assert told[0].stage is at_percent(told[0].percent)
 
 
 def test_an_agent_shows_how_well_it_did_and_to_nobody_its_limit(sold: dict[str, str]) -> None:
@@ -246,7 +276,7 @@ def test_status_says_that_all_is_well(live: Up, sold: dict[str, str]) -> None:
     seen = document("status")
     assert set(seen) == {
         *("well", "starting", "data", "pid", "age_s", "services", "processes", "log_head", "lag", "open_commands"),
-        *("rooms", "faults"),
+        *("rooms", "chain", "set_version", "verifiers", "faults"),
     }
     assert seen["well"], seen["faults"]
     assert seen["pid"] == live.process.pid
@@ -264,6 +294,23 @@ def test_status_says_that_all_is_well(live: Up, sold: dict[str, str]) -> None:
     assert told.startswith(ASKED)
 
 
+def test_status_shows_the_chain_and_who_attests(sold: dict[str, str]) -> None:
+    seen = document("status")
+    chain, deal = seen["chain"], document("deal", "show", sold["deal"])
+    assert (chain["mode"], chain["answers"], chain["escrow"]) == ("devnet", True, deal["terms"]["escrow"])
+    assert chain["chain_id"] == deal["terms"]["chain_id"]
+    assert chain["block"] >= deal["block"]
+    assert chain["block_at_ms"] >= deal["settled"]["at_ms"]
+    assert chain["set_version"] == seen["set_version"] == deal["certificate"]["set_version"]
+    assert chain["relayer"] == deal["transactions"][0]["signer"]
+    assert chain["balance_wei"] > 0
+    members = [{"verifier": one["verifier"], "address": one["address"], "accused": 0} for one in deal["members"]]
+    assert seen["verifiers"] == members
+    text, _told = said("status")
+    for part in ("devnet, id ", chain["escrow"], chain["relayer"], f"attests as {members[0]['address']}"):
+        assert part in text
+
+
 def test_status_names_what_does_not_answer(where: Running) -> None:
     broken = msgspec.structs.replace(where, redis_url="unix:///nowhere.sock", ray_address="127.0.0.1:1")
     faults = survey(broken).faults
@@ -271,6 +318,8 @@ def test_status_names_what_does_not_answer(where: Running) -> None:
     blind = survey(msgspec.structs.replace(where, dsn="postgresql://postgres@/postgres?host=/nowhere"))
     assert [fault.partition(":")[0] for fault in blind.faults] == ["Postgres"]
     assert blind.log_head is None
+    chainless = survey(msgspec.structs.replace(where, chain_url="http://127.0.0.1:1"))
+    assert [fault.partition(":")[0] for fault in chainless.faults] == ["the chain does not answer"]
 
 
 # --- What cannot be -------------------------------------------------------------------------------------
@@ -285,7 +334,7 @@ WRONG = [
     (f"room create {'x' * 101}", 1, "name", ""),
     ("swarm run small_test --live --room ROOM --seed 9007199254740992", 2, "seed of a live swarm", "smaller"),
     (f"{SPAWN} buyer --limit 40 --start 20 --wallet 21", 2, "--wallet: 21 is not within 1 to 20", ""),
-    (f"{SPAWN} buyer --limit 40 --start 20 --for-rounds 600", 2, "600 rounds of 50 ms end before", "--for-rounds 601"),
+    (f"{SPAWN} buyer --limit 40 --start 20 --for-rounds 600", 1, "600 rounds of 50 ms end before", "--for-rounds 601"),
     (f"{SPAWN} seller --limit 40 --start 50 --item 99999", 1, "item '99999' is not in the sales data", "drawn"),
     ("agent pause SELLER", 1, "is done (sold_nft) and cannot be paused", ""),
 ]
@@ -377,17 +426,36 @@ def test_a_live_room_is_exported_verified_and_executed_again(sold: dict[str, str
     assert "come out again to the byte" in agentrooms("verify", tmp_path / "opened", "--re-execute").stdout
 
 
-def test_a_backup_of_a_running_system_verifies_where_it_is_restored(
+def test_a_backup_of_a_running_system_goes_on_and_verifies_where_it_is_restored(
     sold: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same room comes out of the restored installation, signed by the same key, and executes again."""
+    """The same room comes out of the restored installation, signed by the same key, and executes again.
+
+    Its deal is on the restored chain, where the next one settles. Each command says whose database it talks to.
+    """
+    data = tmp_path / ".agentrooms"
+    running, own = "Postgres: that of the system running in ", f"Postgres: started for this command in {tmp_path}"
     room = f"room:{sold['room']}"
-    agentrooms("export", room, "--to", 12, "--open-limits", "--out", tmp_path / "before")
-    agentrooms("backup", "--out", tmp_path / "backup.tar")
-    agentrooms("restore", tmp_path / "backup.tar", "--data", tmp_path / "restored")
-    monkeypatch.setenv("AGENTROOMS_DATA", str(tmp_path / "restored"))
-    agentrooms("export", room, "--to", 12, "--open-limits", "--out", tmp_path / "after")
+    assert running in agentrooms("export", room, "--to", 12, "--open-limits", "--out", tmp_path / "before").stderr
+    assert running in agentrooms("backup", "--out", tmp_path / "backup.tar").stderr
+    restored = agentrooms("restore", tmp_path / "backup.tar", "--data", data)
+    assert f"Postgres: a new one in {tmp_path}" in restored.stderr
+    monkeypatch.setenv("AGENTROOMS_DATA", str(data))
+    assert own in agentrooms("export", room, "--to", 12, "--open-limits", "--out", tmp_path / "after").stderr
     names = {path.name for path in (tmp_path / "before").iterdir()}
     assert names == {"events.ndjson", "manifest.json", "vault.ndjson"}
     assert all((tmp_path / "before" / n).read_bytes() == (tmp_path / "after" / n).read_bytes() for n in names)
     assert "come out again to the byte" in agentrooms("verify", tmp_path / "after", "--re-execute").stdout
+    with up(tmp_path, "--speed", "max", "--seed", "9") as again:
+        wait_for((data / RUNNING).exists, again.tell)
+        node = msgspec.json.decode((data / RUNNING).read_bytes(), type=Running).chain_url
+        agentrooms("export", room, "--open-limits", "--out", tmp_path / "whole")
+        verified = agentrooms("verify", tmp_path / "whole", "--rpc", node).stdout
+        assert "passed" in verified
+        assert "--rpc" not in verified  # what it would be named for if the chain had not been asked
+        again.until(" joins and ")
+        room = document("room", "create", "After", "--round-ms", 50)["room"]
+        wait_for(lambda: room in {one["room"] for one in document("room", "list")}, again.tell)
+        _spawn(room, "seller", "10", "20", "--for-rounds", "9000")
+        _spawn(room, "buyer", "40", "30", "--for-rounds", "9000", "--wants", "any")
+        wait_for(lambda: document("room", "show", room)["deals_completed"] == 1, again.tell)

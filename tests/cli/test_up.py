@@ -28,7 +28,6 @@ from tests.cli.commands import AGENTROOMS, agentrooms, environment
 from tests.cli.system import Up, up, wait_for
 
 TERMINAL_TIMEOUT_S = 60
-JOINS = r"^ +\d+  \S+ .* joins and "
 SPEAKS = r"^ +\d+  \S+ [^:\n]+: \S"
 
 
@@ -77,6 +76,20 @@ def _check_nothing_is_said_twice(ended: Up) -> None:
         assert len(names) == len(set(names)) == 5, names
     rounds = [int(line[:4]) for line in _lines(ended.out)]
     assert rounds == sorted(rounds)
+
+
+@pytest.mark.xdist_group("ray")
+@pytest.mark.parametrize(
+    ("number", "moment"),
+    [(signal.SIGTERM, "Starting in"), (signal.SIGHUP, "\n  redis"), (signal.SIGTERM, "\n  ray")],
+)
+def test_a_start_that_is_cut_leaves_nothing_behind(tmp_path: Path, number: signal.Signals, moment: str) -> None:
+    with up(tmp_path) as cut:
+        wait_for(lambda: moment in cut.err or cut.process.poll() is not None, cut.tell)
+        assert moment in cut.err
+        assert cut.end(number) == 130, cut.tell()
+        assert "actors" not in cut.err
+        wait_for(lambda: not cut.left(), lambda: str(cut.left()))
 
 
 def test_a_start_that_cannot_be_says_why(tmp_path: Path) -> None:

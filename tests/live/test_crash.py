@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 
 import psycopg
 import pytest
 from psycopg import sql
 
+from agentrooms.live import recruiting
 from agentrooms.live.commands import (
     Answer,
     CloseRoom,
@@ -60,17 +62,34 @@ def a_swarm_of_its_own(world: World) -> list[Answer]:
     return answers
 
 
+class Dice:
+    """What draws salts and agents' keys, the same way in every world."""
+
+    def __init__(self) -> None:
+        self._random = random.Random(7)  # so that two worlds can be compared
+
+    def token_bytes(self, count: int) -> bytes:
+        """Draws bytes."""
+        return self._random.randbytes(count)
+
+    def token_hex(self, count: int) -> str:
+        """Draws bytes, in hex."""
+        return self.token_bytes(count).hex()
+
+
 @pytest.mark.parametrize("story", [a_room_with_agents, a_swarm_of_its_own])
 def test_a_desk_that_dies_after_any_call_comes_to_the_same_log(
-    story: Story, inbox: Inbox, postgres_dsn: str, fresh_schema: str
+    story: Story, inbox: Inbox, postgres_dsn: str, fresh_schema: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Byte by byte: also ids, mandates, order and times."""
+    """Byte by byte: also ids, mandates, order and times; what is drawn for an agent is drawn once."""
+    monkeypatch.setattr(recruiting, "secrets", Dice())
     untroubled = World(inbox)
     answers = story(untroubled)
     oracle.check(untroubled.lines())
     assert untroubled.crashes == 0
     for call in range(1, untroubled.calls + 1):
         forget(postgres_dsn, fresh_schema)
+        monkeypatch.setattr(recruiting, "secrets", Dice())
         world = World(inbox, crash_at=call)
         assert story(world) == answers, f"call {call}"
         assert world.crashes == 1

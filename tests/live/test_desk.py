@@ -6,6 +6,8 @@ import msgspec
 import pytest
 
 from agentrooms.actors.messages import Message, Pace
+from agentrooms.actors.plans import verifier_plans
+from agentrooms.chain.ledger import LEDGER
 from agentrooms.domain.agent import AgentPaused, AgentSpawned
 from agentrooms.domain.assets import WantKind, Wants
 from agentrooms.domain.collection import CollectionRegistered
@@ -16,6 +18,7 @@ from agentrooms.domain.room import RoomStatus
 from agentrooms.domain.terms import AgentStatus, LeaveReason
 from agentrooms.domain.verifier_set import VerifierSetRegistered
 from agentrooms.errors import InvalidInput
+from agentrooms.events.vault import get_mandate
 from agentrooms.live import deciding, overseer
 from agentrooms.live.commands import (
     Answer,
@@ -30,7 +33,6 @@ from agentrooms.live.commands import (
 from agentrooms.live.inbox import Inbox
 from agentrooms.live.wallets import DEMO_WALLETS, demo_wallet
 from agentrooms.sim.sales import load_sales
-from agentrooms.sim.swarm import COLLECTION
 from tests.events import oracle
 from tests.live.asks import buyer, seller
 from tests.live.world import SECRET, World
@@ -53,7 +55,7 @@ def test_a_buyer_and_a_seller_meet_in_a_room_and_trade(world: World) -> None:
     agents = world.room(room).agents
     assert (agents[selling.agent].name, agents[selling.agent].left_reason) == ("Ada", LeaveReason.SOLD_NFT)
     assert agents[buying.agent].left_reason is LeaveReason.BOUGHT_NFT
-    assert world.chain.owners == {(COLLECTION, selling.token_id): agents[buying.agent].owner}
+    assert world.chain.owners == {(LEDGER.collection, selling.token_id): agents[buying.agent].owner}
     assert world.ask(CloseRoom(id="c1", room=room)) == Answer(room=room)
     assert world.room(room).status is RoomStatus.INACTIVE
     oracle.check(world.lines())
@@ -95,6 +97,22 @@ def test_a_mandate_ends_as_many_rounds_after_now_as_was_asked(world: World, repo
     assert joined + 60 <= left.left_round <= joined + 101
 
 
+def test_a_mandate_lasts_long_enough_to_trade(world: World) -> None:
+    """Whoever sends it: one that ends before a deal can settle is refused, one that names no end has a good one."""
+    room = world.ask(OpenRoom(id="quick", name="Quick", round_ms=50)).room
+    refused = world.ask(seller("s1", room, expiry_rounds=600))
+    assert (refused.why, refused.hint) == (
+        "600 rounds of 50 ms end before a deal can settle",
+        "give it --for-rounds 601 or more",
+    )
+    assert world.ask(seller("s2", room, expiry_rounds=601)).agent
+    id_ = world.ask(seller("s3", room)).agent
+    agent = world.room(room).agents[id_]
+    mandate = get_mandate(world.vault, agent.mandate_hash).mandate
+    lasts = (mandate.expires_at_ms - world.room(room).started_at_ms) // 50 - agent.joined_round
+    assert 1_800 <= lasts <= 1_803
+
+
 def test_a_seller_sells_the_item_it_names_with_the_traits_of_the_data(world: World) -> None:
     room, token = opened(world), load_sales()[1_234].token_id
     answer = world.ask(seller("s1", room, item=token))
@@ -124,7 +142,7 @@ def test_demo_wallets_trade(world: World) -> None:
     selling = world.ask(seller("s1", room, wallet=2))
     world.ask(buyer("b1", room, wallet=1))
     world.until(lambda: world.count(DealCompleted, room) > 0)
-    assert world.chain.owners[COLLECTION, selling.token_id] == demo_wallet(SECRET, 1).address
+    assert world.chain.owners[LEDGER.collection, selling.token_id] == demo_wallet(SECRET, 1).address
     assert "does not hold an item" in world.ask(seller("s2", room, wallet=2)).why
     assert "does not hold item '1'" in world.ask(seller("s3", room, wallet=3, item="1")).why
     assert "demo wallets are 1 to" in world.ask(buyer("b2", room, wallet=999)).why
@@ -218,7 +236,7 @@ def test_a_desk_made_anew_registers_no_verifiers_twice(world: World) -> None:
     before = world.lines()
     world.restart()
     assert world.lines() == before
-    world.members = tuple(msgspec.structs.replace(m, public_key=m.public_key[::-1]) for m in world.members)
+    world.members = tuple(plan.member for plan in verifier_plans(b"others" * 5, 2))
     world.restart()
     assert world.count(VerifierSetRegistered) == 2
     assert world.chain.verifiers.version == 2

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from agentrooms.actors.messages import Message, Pace, Scheduled
+from agentrooms.chain.ledger import LEDGER
 from agentrooms.domain import swarm as swarms
 from agentrooms.domain.agent import AgentPaused, AgentResumed, AgentSpawned
 from agentrooms.domain.deal import DealCompleted
@@ -13,7 +15,6 @@ from agentrooms.domain.room import ActPosted, RoomOpened, RoomStatus
 from agentrooms.domain.swarm import Swarm, SwarmCompleted, SwarmEvent, SwarmPaused, SwarmSpeedSet, SwarmStatus
 from agentrooms.domain.terms import AgentStatus, LeaveReason
 from agentrooms.events.vault import get_mandate
-from agentrooms.live import deciding
 from agentrooms.live.commands import (
     Answer,
     CloseRoom,
@@ -133,7 +134,8 @@ def test_a_swarm_without_a_seed_has_one_of_its_own(world: World) -> None:
 def test_swarms_trade_the_demos_collection_only(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     room = world.ask(OpenRoom(id="r1", name="Main")).room
     with monkeypatch.context() as patch:
-        patch.setattr(deciding, "COLLECTION", "0x00")
+        elsewhere = msgspec.structs.replace(LEDGER, collection="0x" + "0" * 40)
+        patch.setattr(world.desk._deciding, "_site", elsewhere)
         assert "swarms trade CryptoPunks" in world.ask(RunSwarm(id="w1", room=room, buyers=2, sellers=2)).why
 
 

@@ -7,16 +7,14 @@ from typing import Any
 
 from agentrooms.actors.hosting import Hosting
 from agentrooms.actors.messages import AskAgain, Done, Message, Pace, Refused, Tick
-from agentrooms.actors.plans import Parts, RoomPlan, SettlementPlan, VerifierPlan, room_address, settlement_address
+from agentrooms.actors.plans import Parts, RoomPlan, SettlementPlan, room_address, settlement_address, verifier_plans
 from agentrooms.actors.room import RoomActor, RoomConfig
 from agentrooms.actors.runtime import Actor, LocalRuntime
 from agentrooms.chain.ledger import LedgerChain
 from agentrooms.domain.event import Event
 from agentrooms.domain.folding import fold
-from agentrooms.domain.keys import derive_key, public_hex
 from agentrooms.domain.posting import Venue
 from agentrooms.domain.room import Room
-from agentrooms.domain.verifier_set import VERIFIERS, Verifier
 from agentrooms.events.memory import MemoryEventStore
 from agentrooms.events.record import PLATFORM, decode_line
 from agentrooms.events.store import EventStore, QueryItem
@@ -61,9 +59,8 @@ class World:
         self.crashes = 0
         self.rooms: dict[str, RoomActor] = {}
         key = subkey(SECRET, "verifiers")
-        names = [f"verifier_{n}" for n in range(1, VERIFIERS + 1)]
-        self._verifier_keys = {name: derive_key(key, "verifier", name) for name in names}
-        self.members = tuple(Verifier(name, public_hex(key)) for name, key in self._verifier_keys.items())
+        self._verifiers = {plan.name: plan for plan in verifier_plans(key, 1)}
+        self.members = tuple(plan.member for plan in self._verifiers.values())
         self.restart()
 
     # --- The desk and how it dies ------------------------------------------------------------------------
@@ -73,6 +70,7 @@ class World:
         self.desk = Desk(
             store=_Dying(self, self.store, "append"),
             vault=_Dying(self, self.vault, "put", "put_many"),
+            memory=_Dying(self, self._parts.memory, "put", "put_many"),
             chain=_Dying(self, self.chain, "provide", "register"),
             inbox=_Dying(self, self.inbox, "answer"),  # type: ignore[arg-type]
             secret=SECRET,
@@ -124,19 +122,19 @@ class World:
     def _make(self, address: str) -> Actor:
         kind, _, name = address.partition(":")
         if kind == "verifier":
-            plan = VerifierPlan(name, bytes(self._verifier_keys[name]), self.set.version)
-            return plan.make(address, self._parts)
+            return self._verifiers[name].make(address, self._parts)
         if kind == "settlement":
             self.runtime.tell(room_address(name), AskAgain())
-            return SettlementPlan(self.set).make(address, self._parts)
+            return SettlementPlan(self.set, WATCHER).make(address, self._parts)
         room = {"room": name, "host": name.partition(":")[0]}.get(kind) or self.room_of(name)
         config = RoomConfig(
             room=room,
             hosting=Hosting(room, 1),
             settlement=settlement_address(room),
             watcher=WATCHER,
-            venue=Venue(self.chain.chain_id, self.chain.escrow, self.set.version, DEAL_MS),
+            venue=Venue(self.chain.site, self.set.version, DEAL_MS),
             run_key=room_key(SECRET, room),
+            patient=False,
         )
         return RoomPlan(config, self.set).make(address, self._parts)
 

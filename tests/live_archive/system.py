@@ -36,10 +36,11 @@ from agentrooms.actors.plans import (
     room_address,
     settlement_address,
     verifier_address,
+    verifier_keys,
 )
 from agentrooms.actors.room import RoomConfig
 from agentrooms.actors.runtime import Actor, LocalRuntime, Send
-from agentrooms.chain.ledger import LedgerChain
+from agentrooms.chain.ledger import LEDGER, LedgerChain
 from agentrooms.domain.agent import AgentSpawned
 from agentrooms.domain.collection import CollectionRegistered
 from agentrooms.domain.event import Event
@@ -52,6 +53,7 @@ from agentrooms.domain.terms import StrategyName
 from agentrooms.domain.user import UserRegistered, WalletBudgeted, user_id
 from agentrooms.domain.verifier_set import VerifierSetRegistered
 from agentrooms.events.journal import Entry, Journal
+from agentrooms.events.keyring import Keyring
 from agentrooms.events.memory import MemoryEventStore
 from agentrooms.events.record import Recorded
 from agentrooms.events.vault import MemoryVault, put_mandate
@@ -143,6 +145,8 @@ class System:
         """Schedules an agent."""
         put_mandate(self.vault, mandate)
         made: AgentSpawned = samples.spawned(f"agent_{name}{room[-1]}", mandate)
+        keyring = Keyring(self.parts.memory, self.keys[room])
+        self.parts.memory.put(*keyring.seal(made.agent, samples.agent_keys(name)))
         self.tell(room, round_, Spawn(msgspec.structs.replace(made, strategy=strategy), f"spawn-{room}-{name}"))
 
     def tell(self, room: str, round_: int, command: Command) -> None:
@@ -198,19 +202,20 @@ class System:
             hosting=Hosting(room, 0),
             settlement=settlement_address(room),
             watcher="watcher",
-            venue=Venue(samples.SET.chain_id, samples.SET.escrow, 1, DEAL_MS),
+            venue=Venue(LEDGER, 1, DEAL_MS),
             run_key=self.keys[room],
+            patient=False,
         )
         plan = RoomPlan(config, samples.SET)
         self._plans[room] = plan
         self.runtime.place(room_address(room), partial(_Stopping, plan, self))
         place = settlement_address(room)
-        self.runtime.place(place, partial(SettlementPlan(samples.SET).make, place, self.parts))
+        self.runtime.place(place, partial(SettlementPlan(samples.SET, "watcher").make, place, self.parts))
 
     def _make(self, address: str) -> Actor:
         kind, _, name = address.partition(":")
         if kind == "verifier":
-            plan = VerifierPlan(name, bytes(samples.verifier_key(name)), 1)
+            plan = VerifierPlan(name, verifier_keys(samples.KEY, name), 1)
             made = plan.make(verifier_address(name), self.parts)
             return _Blind(made, self) if name < "verifier_4" else made
         return self._plans[f"room_{name[-1]}"].make(address, self.parts)

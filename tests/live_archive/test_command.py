@@ -25,6 +25,7 @@ class AtHand:
     def __init__(self, system: System) -> None:
         self.store: EventStore = system.store
         self.vault: Vault = system.vault
+        self.whose = "this process's own"
 
     def signing_key(self) -> SigningKey:
         return SIGNER

@@ -67,7 +67,7 @@ def test_whoever_does_not_pin_the_key_is_told(sealed: Path) -> None:
 def test_a_part_passes_and_says_what_rests_on_the_rest(partial: Path) -> None:
     report = audit(partial)
     assert failing(report) == {}
-    assert {check.name for check in report.checks} == {"lines", "chains", "heads", "commands", "certificates"}
+    assert {check.name for check in report.checks} == {"lines", "chains", "heads", "commands", "words", "certificates"}
     assert any("before seq 60: 59 of its lines" in note for note in report.unchecked)
     assert any("the fold and the tables" in note for note in report.unchecked)
 

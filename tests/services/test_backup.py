@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import json
+import shutil
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psycopg
 import pytest
 import typer
 from psycopg import sql
 
+from agentrooms.chain.ledger import LEDGER
+from agentrooms.chain.spec import ChainMode
 from agentrooms.cli.backup import register
 from agentrooms.errors import InvalidInput
+from agentrooms.live.chain import Chosen
 from agentrooms.services import postgres
 from agentrooms.services.backup import BackupFailed, backup, restore
 from agentrooms.services.folder import DataFolder
@@ -47,6 +53,18 @@ FILL = """
 """
 
 
+FILES = {"chain.json": msgspec.json.encode(Chosen(ChainMode.LEDGER, LEDGER)), "chain/blocks": bytes(3_000_000)}
+
+
+def copy_files(folder: DataFolder, into: Path) -> None:
+    """Copies the files that a system keeps beside its database."""
+    assert folder.owner() is not None  # ours or a running system's, so that they are of one system
+    for name in FILES:
+        if (folder.path / name).exists():
+            (into / name).parent.mkdir(exist_ok=True)
+            shutil.copyfile(folder.path / name, into / name)
+
+
 def fill(dsn: str) -> None:
     migrate(dsn, "log", load("agentrooms.events"))
     with psycopg.connect(dsn) as connection:
@@ -62,6 +80,9 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DataFolde
         with folder.own("agentrooms up"):
             fill(server.start())
             server.stop()
+            (folder.path / "chain").mkdir()
+            for name, data in FILES.items():
+                (folder.path / name).write_bytes(data)
         yield folder
     finally:
         server.stop()
@@ -70,7 +91,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DataFolde
 @pytest.fixture(scope="module")
 def file(installation: DataFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("backup") / "deep" / "agentrooms.backup"
-    manifest = backup(installation, None, out)
+    manifest = backup(installation, None, out, copy_files)
     assert (manifest.head, manifest.schemas) == (EVENTS, ("log", "live", "read"))
     return out
 
@@ -89,6 +110,7 @@ def test_a_restored_installation_equals_the_old_one(installation: DataFolder, fi
             assert connection.execute("SELECT to_regnamespace('unrelated')").fetchone() == (None,)
         assert migrate(new_server.dsn, "log", load("agentrooms.events")) == []
         assert new.secret() == installation.secret()
+        assert {name: (new.path / name).read_bytes() for name in FILES} == FILES
     finally:
         old_server.stop()
         new_server.stop()
@@ -99,10 +121,33 @@ def test_a_running_system_is_backed_up_and_left_running(installation: DataFolder
     with installation.own("agentrooms up"):
         server.start()
         pid = server.pid
-        assert backup(installation, None, tmp_path / "b").head == EVENTS
+        assert backup(installation, None, tmp_path / "b", copy_files).head == EVENTS
         assert server.pid == pid
         server.stop()
     assert (tmp_path / "b").stat().st_mode & 0o777 == 0o600
+
+
+def test_files_are_copied_after_the_database(installation: DataFolder, tmp_path: Path) -> None:
+    """What they tell may be ahead of the log that is restored beside them, never behind."""
+    server = Postgres(installation.postgres)
+
+    def copy(_folder: DataFolder, into: Path) -> None:
+        with psycopg.connect(server.dsn, autocommit=True) as connection:
+            connection.execute("INSERT INTO unrelated.rows VALUES (1)")
+            connection.execute("UPDATE read.rooms SET floor = 8")
+        (into / "later").touch()
+
+    backup(installation, None, tmp_path / "b", copy)
+    new = DataFolder(tmp_path / "new")
+    assert set(restore(tmp_path / "b", new, None).files) == {"later"}
+    restored = Postgres(new.postgres)
+    try:
+        assert contents(restored.start())["read.rooms"] == [("ä", 7)]
+        with psycopg.connect(server.start()) as connection:
+            assert connection.execute("UPDATE read.rooms SET floor = 7 RETURNING id").fetchall() == [("ä",)]
+    finally:
+        server.stop()
+        restored.stop()
 
 
 def test_databases_at_a_url_take_a_backup_once(file: Path, postgres_dsn: str, tmp_path: Path) -> None:
@@ -114,7 +159,7 @@ def test_databases_at_a_url_take_a_backup_once(file: Path, postgres_dsn: str, tm
         assert len(contents(dsn)["log.events"]) == EVENTS
         with pytest.raises(InvalidInput, match="has log, live, read already"):
             restore(file, DataFolder(tmp_path / "newer"), dsn)
-        assert backup(DataFolder(tmp_path / "new"), dsn, tmp_path / "again").head == EVENTS
+        assert backup(DataFolder(tmp_path / "new"), dsn, tmp_path / "again", copy_files).head == EVENTS
     finally:
         with psycopg.connect(postgres_dsn, autocommit=True) as connection:
             connection.execute("DROP DATABASE restored")
@@ -134,7 +179,7 @@ def test_an_older_server_takes_a_backup_too(file: Path, tmp_path: Path, monkeypa
         with psycopg.connect(older.dsn) as connection:
             assert connection.info.server_version // 10_000 == 16
         assert restore(file, DataFolder(tmp_path / "new"), older.dsn).head == EVENTS
-        assert backup(DataFolder(tmp_path / "new"), older.dsn, tmp_path / "again").head == EVENTS
+        assert backup(DataFolder(tmp_path / "new"), older.dsn, tmp_path / "again", copy_files).head == EVENTS
     finally:
         as_older(older.stop)
 
@@ -142,20 +187,28 @@ def test_an_older_server_takes_a_backup_too(file: Path, tmp_path: Path, monkeypa
 def test_nothing_is_overwritten(installation: DataFolder, file: Path) -> None:
     before = file.read_bytes()
     with pytest.raises(InvalidInput, match="exists"):
-        backup(installation, None, file)
+        backup(installation, None, file, copy_files)
     assert file.read_bytes() == before
     with pytest.raises(InvalidInput, match="holds a database"):
         restore(file, installation, None)
+    other = DataFolder(file.parent / "other")
+    with other.own("agentrooms up"):
+        (other.path / "chain.json").write_bytes(b"mine")
+    with pytest.raises(InvalidInput, match=r"other has chain\.json already"):
+        restore(file, other, None)
+    assert (other.path / "chain.json").read_bytes() == b"mine"
+    assert not other.postgres.exists()
 
 
-@pytest.mark.parametrize("damage", ["cut", "flip", "other"])
+@pytest.mark.parametrize("damage", ["cut", "flip", "flip beside", "other"])
 def test_a_damaged_file_is_refused_and_leaves_no_database(file: Path, tmp_path: Path, damage: str) -> None:
     with tarfile.open(file) as tar:
-        place = tar.getmember("database.dump").offset_data + 100
+        name = "files/chain/blocks" if damage == "flip beside" else "database.dump"
+        place = tar.getmember(name).offset_data + 100
     data = bytearray(file.read_bytes())
     if damage == "cut":
         data = data[: place + 1]
-    elif damage == "flip":
+    elif damage.startswith("flip"):
         data[place] ^= 1
     else:
         data = bytearray(b"not a backup")
@@ -166,12 +219,44 @@ def test_a_damaged_file_is_refused_and_leaves_no_database(file: Path, tmp_path: 
         restore(bad, folder, None)
     assert not folder.postgres.exists()
     assert not (folder.path / "secret").exists()
+    assert not (folder.path / "chain.json").exists()
+
+
+def rewritten(file: Path, to: Path, **changes: object) -> Path:
+    """Writes a backup with another manifest."""
+    with tarfile.open(file) as old, tarfile.open(to, "w") as new:
+        for member in old.getmembers():
+            found = old.extractfile(member)
+            assert found is not None
+            data = found.read()
+            if member.name == "manifest.json":
+                document = json.loads(data) | changes
+                data = json.dumps({name: value for name, value in document.items() if value is not None}).encode()
+                member.size = len(data)
+            new.addfile(member, io.BytesIO(data))
+    return to
+
+
+def test_a_backup_of_another_format_is_refused(file: Path, tmp_path: Path) -> None:
+    older = rewritten(file, tmp_path / "older", format=1, files=None)
+    with pytest.raises(BackupFailed, match="older has format 1; this program knows 2") as caught:
+        restore(older, DataFolder(tmp_path / "new"), None)
+    assert "version of the program that wrote it" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["../outside", "/outside", "chain/../../outside", "", "."])
+def test_a_file_that_would_lie_outside_of_the_folder_is_refused(file: Path, tmp_path: Path, name: str) -> None:
+    bad = rewritten(file, tmp_path / "bad", files={name: "00"})
+    with pytest.raises(BackupFailed, match="lies outside"):
+        restore(bad, DataFolder(tmp_path / "new"), None)
 
 
 def test_an_empty_folder_has_nothing_to_back_up(tmp_path: Path) -> None:
     with pytest.raises(BackupFailed, match="holds no database"):
-        backup(DataFolder(tmp_path / "none"), None, tmp_path / "b")
-    assert not (tmp_path / "b").exists()
+        backup(DataFolder(tmp_path / "none"), None, tmp_path / "b", copy_files)
+    with pytest.raises(BackupFailed, match="there is no data folder"):
+        backup(DataFolder(tmp_path / "none"), "postgresql://nowhere", tmp_path / "b", copy_files)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_commands_write_and_fill(
@@ -186,5 +271,6 @@ def test_the_commands_write_and_fill(
     run.main(["backup", "--out", "saved"], standalone_mode=False)
     assert "position 500" in capfd.readouterr().err
     run.main(["restore", "saved", "--data", "new", "--json"], standalone_mode=False)
-    assert json.loads(capfd.readouterr().out)["head"] == EVENTS
+    restored = json.loads(capfd.readouterr().out)
+    assert (restored["head"], list(restored["files"])) == (EVENTS, ["chain.json"])  # a ledger has nothing more
     assert DataFolder(tmp_path / "new").secret() == installation.secret()

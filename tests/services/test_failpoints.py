@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -11,9 +14,9 @@ from agentrooms.services import failpoints
 
 
 @pytest.fixture(autouse=True)
-def disarmed() -> Iterator[None]:
-    yield
-    failpoints.disarm()
+def _disarmed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test arms is harmless after it."""
+    monkeypatch.setattr(failpoints, "_armed", {})
 
 
 def passages(name: str, count: int) -> list[bool]:
@@ -41,9 +44,17 @@ def test_an_armed_place_fails_once_at_its_count() -> None:
 def test_the_environment_variable_arms_several() -> None:
     failpoints.arm_from("a:error,b:error:2,")
     assert (passages("a", 2), passages("b", 3)) == ([True, False], [False, True, False])
-    failpoints.arm_from("a:error")
-    failpoints.disarm()
-    assert passages("a", 1) == [False]
+
+
+def test_a_process_that_stops_at_a_place_goes_on_from_there() -> None:
+    """It is stopped before the next line, and continued by whoever wants."""
+    code = "from agentrooms.services import failpoints as f; f.arm('a', f.STOP); f.hit('a'); print('on')"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as stopped:
+        _pid, status = os.waitpid(stopped.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status)
+        os.kill(stopped.pid, signal.SIGCONT)
+        assert stopped.stdout is not None
+        assert stopped.stdout.read() == b"on\n"
 
 
 @pytest.mark.parametrize("text", ["a", "a:", "a:melt", "a:error:0", "a:error:x", "a:error:1:2", ":::"])

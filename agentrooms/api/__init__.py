@@ -1,0 +1,1 @@
+"""What others reach over HTTP: the service of a remote verifier."""
