@@ -121,7 +121,7 @@ class ChainCell:
 
     def register(self, verifiers: VerifierSet) -> None:
         """Makes the escrow count certificates against this set."""
-        self._given().register(verifiers)
+        self._chain.register(verifiers)
 
     def facts(self, case: Case, at_ms: int) -> Facts:
         """Returns what the chain knows of a deal."""

@@ -26,15 +26,19 @@ class ChainMode(StrEnum):
     ARK = "ark"
 
 
+class RegisteredChain(Chain, Protocol):
+    """A chain whose escrow knows a verifier set."""
+
+    def register(self, verifiers: VerifierSet) -> None:
+        """Makes sure that the escrow counts certificates against this set."""
+
+
 @runtime_checkable
-class ProvidedChain(Chain, Protocol):
+class ProvidedChain(RegisteredChain, Protocol):
     """A chain that can be given money, items and verifiers: any but a public one."""
 
     def provide(self, provided: Provided) -> None:
         """Gives all of it, once a key."""
-
-    def register(self, verifiers: VerifierSet) -> None:
-        """Makes the escrow count certificates against this set."""
 
 
 class ChainSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,11 +56,16 @@ class ChainSpec(msgspec.Struct, frozen=True, kw_only=True):
     confirmations: int = 1
 
     @property
+    def provided(self) -> bool:
+        """Whether mock wallets can be given money and items there."""
+        return self.mode is not ChainMode.ARK
+
+    @property
     def public(self) -> ChainSpec:
         """The same without its key, for those who only look."""
         return msgspec.structs.replace(self, relayer=b"")
 
-    def open(self, memory: Vault) -> Chain:
+    def open(self, memory: Vault) -> RegisteredChain:
         """Returns the chain, to settle on. `memory` outlives the process. One process at a time settles."""
         if self.mode is ChainMode.LEDGER:
             return LedgerChain(memory)

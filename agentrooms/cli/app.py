@@ -14,6 +14,7 @@ from agentrooms.cli import (
     agent,
     backup,
     bench,
+    chain,
     chaos,
     db,
     deal,
@@ -35,7 +36,7 @@ from agentrooms.cli.examples import examples
 ORDER = (
     *("up", "status", "room", "agent", "swarm", "deal"),
     *("verify", "verifiers", "replay", "fork", "compare", "export"),
-    *("db", "projections", "backup", "restore", "bench", "chaos", "doctor", "verifier"),
+    *("db", "projections", "backup", "restore", "bench", "chaos", "doctor", "verifier", "chain"),
 )
 
 
@@ -95,6 +96,7 @@ for _module in (
     projections,
     backup,
     bench,
+    chain,
     chaos,
     doctor,
     verifier,

@@ -145,6 +145,7 @@ class DeskCell:
             open_room_actor=self._open_room_actor,
             clock_ms=lambda: time.time_ns() // 1_000_000,
             admit=self._admit,
+            mock_wallets=plan.chain.provided,
         )
         self._desk = desk
         self._asked_s = time.monotonic()  # rooms start before those whom nobody needs yet

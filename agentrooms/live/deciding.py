@@ -61,15 +61,24 @@ class Moment:
 class Deciding:
     """Turns commands into deeds. Raises Rejection or InvalidInput for what cannot be; neither holds a limit."""
 
-    def __init__(self, store: EventStore, secret: bytes, site: Site, overseer: Overseer) -> None:
+    def __init__(
+        self, store: EventStore, secret: bytes, site: Site, overseer: Overseer, *, mock_wallets: bool = True
+    ) -> None:
+        """Without `mock_wallets`, on a public chain, nobody can be given money or items."""
         self._store = store
         self._secret = secret
         self._site = site
+        self._mock_wallets = mock_wallets
         self._overseer = overseer
         self._recruiting = Recruiting(store, secret, site)
 
     def decide(self, command: Command, moment: Moment) -> Deed:
         """Returns what the command comes to now."""
+        if isinstance(command, SpawnAgent | RunSwarm | commands.SeedDemo) and not self._mock_wallets:
+            raise Rejection(
+                f"agents here have mock wallets, which have nothing on chain {self._site.chain_id}",
+                hint="on a public chain people's own wallets trade; CHAIN_MODE=devnet is for demos",
+            )
         match command:
             case OpenRoom():
                 return self._open(command, moment)

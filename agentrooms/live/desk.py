@@ -84,6 +84,7 @@ class Desk:
         open_room_actor: Callable[[str], None],
         clock_ms: Callable[[], int],
         admit: Callable[[Command], None] = lambda _command: None,
+        mock_wallets: bool = True,
     ) -> None:
         """`admit` raises what says why the processes that a command needs cannot be started."""
         check_secret(secret)
@@ -99,7 +100,7 @@ class Desk:
         self._clock_ms = clock_ms
         self._platform = Journal(store)
         self._overseer = Overseer(self._platform, vault, tell, clock_ms)
-        self._deciding = Deciding(store, secret, chain.site, self._overseer)
+        self._deciding = Deciding(store, secret, chain.site, self._overseer, mock_wallets=mock_wallets)
         self._taken = 0  # number of the last command taken
         self._waiting: dict[str, Deed] = {}  # commands whose order a room has not answered, or whose swarm still stops
 

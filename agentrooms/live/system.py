@@ -134,7 +134,7 @@ def _ray(settings: Settings, ends: ExitStack) -> str:
     return cluster.address
 
 
-def _remotes(settings: Settings, secret: bytes) -> tuple[RemoteVerifierPlan, ...]:
+def remotes(settings: Settings, secret: bytes) -> tuple[RemoteVerifierPlan, ...]:
     """Returns the verifiers that others run. Raises InvalidInput for a list that cannot be used."""
     from agentrooms.actors.plans import RemoteVerifierPlan  # noqa: PLC0415 - see _ray
     from agentrooms.actors.verifier_client import load_remotes  # noqa: PLC0415 - see _ray
@@ -165,5 +165,5 @@ def _actors(
     create_services(scope, spec, chain)
     per_actor = None if settings.agents_per_actor == "auto" else int(settings.agents_per_actor)
     hosts = hosts_for(PACKED_AGENTS, per_actor)
-    plan = LivePlan(scope, spec, chain, folder.secret(), hosts, _remotes(settings, folder.secret()))
+    plan = LivePlan(scope, spec, chain, folder.secret(), hosts, remotes(settings, folder.secret()))
     create(DeskCell, scope, DESK, plan, head=True)

@@ -11,6 +11,7 @@ import pytest
 from agentrooms.sim import archive
 from agentrooms.sim.archive import NotAnArchive
 from agentrooms.sim.audit import Report, audit
+from agentrooms.sim.settings import custom
 from tests.audit import archives
 from tests.audit.archives import failing
 
@@ -35,6 +36,12 @@ def test_a_run_of_each_preset_passes(name: str, tmp_path: Path) -> None:
     report = audit(archives.make(tmp_path / name, archives.settings_by_name()[name]))
     assert failing(report) == {}
     assert tuple(check.name for check in report.checks) == CHECKS
+
+
+def test_a_room_in_which_only_a_rare_item_was_quoted_passes(tmp_path: Path) -> None:
+    """Then neither floor nor top bid of the base grade has ever moved."""
+    settings = msgspec.structs.replace(custom(269, 1, 1), mandate_rounds=(60, 100), deal_ms=20_000)
+    assert failing(audit(archives.make(tmp_path / "run", settings))) == {}
 
 
 def test_everything_there_is_was_looked_at(small: Path, faulty: Path, forked: Path) -> None:

@@ -22,6 +22,7 @@ from agentrooms.chain.evm.wallet import hash_of
 from agentrooms.chain.port import ChainError, ChainUnreachable, Execution, RawTransaction, Sent, Standing
 from agentrooms.domain.deal import Receipt, Terms
 from agentrooms.domain.site import Site
+from agentrooms.domain.verifier_set import VerifierSet
 from agentrooms.events.vault import Vault
 
 EXECUTE_GAS = 1_000_000  # limit; 312,000 with wallets of keys, the rest is for those that are contracts
@@ -118,6 +119,18 @@ class EvmChain(EvmView):
             raise NotFunded(
                 f"{self._outbox.address} has {has_wei} wei, one deal may cost {cost_wei}",
                 hint="send funds to this address: it pays the fees",
+            )
+
+    def register(self, verifiers: VerifierSet) -> None:
+        """Raises ChainMismatch unless the escrow counts attestations of this very set: only its owner can change that."""
+        ours = (verifiers.version, sorted(member.address for member in verifiers.verifiers))
+        addresses = answer(calls.ESCROW, "verifiers", self._view(call_data(calls.ESCROW, "verifiers")))
+        version = int(answer(calls.ESCROW, "setVersion", self._view(call_data(calls.ESCROW, "setVersion"))))
+        if ours != (version, sorted(address.lower() for address in addresses)):
+            raise ChainMismatch(
+                f"the escrow counts set {version} of {', '.join(addresses)}, this installation has set {ours[0]} of "
+                f"{', '.join(ours[1])}",
+                hint="let the escrow's owner rotate to these addresses, or deploy with `agentrooms chain deploy`",
             )
 
     # --- Transactions -----------------------------------------------------------------------------------------

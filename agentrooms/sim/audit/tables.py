@@ -117,13 +117,13 @@ def _agents_of(room: Room) -> Facts:
 
 
 def _floor_rows(path: Iterable[Any]) -> Iterable[tuple[str, str, object]]:
-    return ((row.room, "last", (row.floor_usdc_micros, row.top_bid_usdc_micros)) for row in path)
+    last = {row.room: (row.floor_usdc_micros, row.top_bid_usdc_micros) for row in path}
+    return ((room, "last", prices) for room, prices in last.items() if prices != (None, None))
 
 
 def _floor_of(room: Room) -> Facts:
     prices = (room.floor, room.top_bid)
-    quoted = any(record.first_price_usdc_micros is not None for record in room.records.values())
-    return {"last": prices} if quoted else {}
+    return {"last": prices} if prices != (None, None) else {}
 
 
 _TABLES: dict[str, tuple[Callable[[Any], Iterable[tuple[str, str, object]]], Callable[[Room], Facts]]] = {
