@@ -16,6 +16,7 @@ from agentrooms.actors.plans import room_address
 from agentrooms.actors.remote import end
 from agentrooms.actors.room_cell import Mode, RoomCell
 from agentrooms.actors.service_cells import LogSpec, create_services
+from agentrooms.chain.spec import ChainSpec
 from agentrooms.chaos import oracle
 from agentrooms.chaos.ground import Ground
 from agentrooms.chaos.plan import Plan
@@ -39,8 +40,7 @@ from agentrooms.live.cells import DESK, DeskCell, LivePlan, room_plan
 from agentrooms.live.commands import Command
 from agentrooms.live.inbox import Inbox, State, migrate_inbox
 from agentrooms.live.wallets import SECRET_BYTES, room_key
-from agentrooms.projections import redis_stats
-from agentrooms.sim.ray_run import LEDGER
+from agentrooms.services.redis import client
 
 HOSTS = 2  # that a swarm's agents share, where they do
 SEND_S = 0.2  # between two attempts to send a command
@@ -84,9 +84,9 @@ class _System:
         self._script = write_script(plan, self._secret)
         spec = LogSpec(dsn, LOG, ground.redis_url)
         packed = 0 if plan.agents_per_actor == 1 else HOSTS
-        self._plan = LivePlan(self.scope, spec, LEDGER, self._secret, packed)
+        self._plan = LivePlan(self.scope, spec, ChainSpec(), self._secret, packed)
         self.target = Target(ground, self.scope, spec, self._start, self._second_room)
-        self._redis = redis_stats.client(ground.redis_url)
+        self._redis = client(ground.redis_url)
         self._log = PostgresLog(dsn, LOG)
         self._inbox = Inbox(dsn)
         self._sent: dict[str, Command] = {}
@@ -126,7 +126,7 @@ class _System:
         return []
 
     def _start(self) -> None:
-        create_services(self.scope, self._plan.spec)
+        create_services(self.scope, self._plan.spec, self._plan.chain)
         create(DeskCell, self.scope, DESK, self._plan, head=True)
 
     def _second_room(self) -> bool:
@@ -142,7 +142,7 @@ class _System:
             return False
         made, address = room_plan(self._plan, self._script.room, verifiers), room_address(self._script.room)
         mode = Mode(virtual=False)
-        create(RoomCell, self.scope, f"second-{address}", self.scope, made, LEDGER, mode, max_concurrency=4)
+        create(RoomCell, self.scope, f"second-{address}", self.scope, made, self._plan.chain, mode, max_concurrency=4)
         return True
 
     def _send(self, command: Command) -> None:
@@ -223,6 +223,6 @@ class _System:
             wrong += oracle.check_log(stored)
             events = oracle.recorded(stored)
             wrong += oracle.check_ledger(memory, events) + oracle.check_votes(memory, events)
-            key = derive_key(self._secret, "installation", "archives")
-            wrong += oracle.check_archives(self._log, vault, key, lambda room: room_key(self._secret, room), events)
+            key, rooms = derive_key(self._secret, "installation", "archives"), oracle.rooms_of(events)
+            wrong += oracle.check_archives(self._log, vault, key, lambda room: room_key(self._secret, room), rooms)
         return wrong + oracle.check_tables(self._dsn, LOG)

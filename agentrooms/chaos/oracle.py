@@ -20,10 +20,12 @@ from agentrooms.events.postgres_log import PostgresLog
 from agentrooms.events.record import GENESIS, PLATFORM, Recorded, decode_line
 from agentrooms.events.store import Positioned
 from agentrooms.events.tags import cmd_tag
-from agentrooms.events.vault import MemoryVault, NotInVault, Vault
+from agentrooms.events.vault import NotInVault, Vault
 from agentrooms.live.access import READ
 from agentrooms.projections.rebuild import compare, fill
-from agentrooms.sim.audit import audit
+from agentrooms.sim import archive
+from agentrooms.sim.archive import Finished
+from agentrooms.sim.audit import Report, audit
 from agentrooms.sim.live_archive import export_room
 
 AGAIN = "read_again"  # the schema of the tables that are made anew
@@ -35,6 +37,11 @@ _VOTE = msgspec.json.Decoder(Vote)
 def recorded(stored: Iterable[Positioned]) -> list[Recorded]:
     """Returns the events of a log."""
     return [decode_line(found.event.data) for found in stored]
+
+
+def rooms_of(events: Iterable[Recorded]) -> list[str]:
+    """Returns the rooms that events are of."""
+    return sorted({event.chain for event in events} - {PLATFORM})
 
 
 def check_log(stored: Sequence[Positioned]) -> list[str]:
@@ -95,7 +102,7 @@ def check_ledger(memory: Vault, events: Sequence[Recorded]) -> list[str]:
     terms = _terms(events)
     completed = [event.event.deal for event in events if isinstance(event.event, DealCompleted)]
     wrong = []
-    if ledger.used != set(completed):
+    if ledger.used.keys() != set(completed):
         wrong.append(f"executed on the chain {sorted(ledger.used)}, completed in the log {sorted(completed)}")
     owners = {(terms[deal].collection, terms[deal].item.token_id): terms[deal].buyer_wallet for deal in completed}
     return wrong + [
@@ -139,23 +146,28 @@ def projected(dsn: str) -> int:
 
 
 def check_archives(
-    store: PostgresLog, vault: Vault, key: SigningKey, room_key: Callable[[str], bytes], events: Sequence[Recorded]
+    store: PostgresLog, vault: Vault, key: SigningKey, room_key: Callable[[str], bytes], rooms: Sequence[str]
 ) -> list[str]:
-    """Exports every room with all limits, verifies it and lets its agents decide again."""
+    """Exports rooms with all limits, verifies them and lets their agents decide again."""
     wrong = []
-    rooms = sorted({event.chain for event in events} - {PLATFORM})
     with tempfile.TemporaryDirectory(prefix="agentrooms-chaos-") as folder:
         for room in rooms:
             out = Path(folder) / room
             export_room(store, vault, room, first=1, last=None, opened=True, key=key, room_key=room_key(room), out=out)
-            report = audit(out, re_execute=True)
-            wrong += [f"verify {room}: {check.name}: {check.detail}" for check in report.checks if not check.passed]
+            wrong += _failed(room, audit(out, re_execute=True))
     return wrong
 
 
-def copy_of(vault: Vault) -> MemoryVault:
-    """Returns a vault's content, which later writes do not change."""
-    return MemoryVault.load(vault.export())
+def check_run(run: Finished) -> list[str]:
+    """Writes the archive of a reproducible run and verifies it."""
+    with tempfile.TemporaryDirectory(prefix="agentrooms-chaos-") as folder:
+        out = Path(folder) / "run"
+        archive.write(out, run)
+        return _failed(run.run_id, audit(out))
+
+
+def _failed(what: str, report: Report) -> list[str]:
+    return [f"verify {what}: {check.name}: {check.detail}" for check in report.checks if not check.passed]
 
 
 def _terms(events: Sequence[Recorded]) -> dict[str, Terms]:

@@ -12,7 +12,7 @@ from agentrooms.domain.ids import draw_below, seed_bytes
 Mode = Literal["reproducible", "live"]
 MODES: tuple[Mode, ...] = ("reproducible", "live")
 
-KILL, END, SLOW, POINT, SECOND, FULL, RESTART, CUT = (
+KILL, END, SLOW, POINT, SECOND, FULL, RESTART, CUT, CLOCK = (
     "kill",  # kill -9 of the process
     "end",  # ray.kill, which lets Ray make the actor anew
     "slow",  # stopped and continued
@@ -21,6 +21,7 @@ KILL, END, SLOW, POINT, SECOND, FULL, RESTART, CUT = (
     "full",  # no room on the disk
     "restart",  # ended and started in good order
     "cut",  # all actors at once, for good; then the system is started anew
+    "clock",  # the wall's clock jumps, as somebody sets it
 )
 POINTS: dict[str, tuple[str, ...]] = {
     "chain": ("chain.before_keep", "chain.after_keep"),
@@ -42,11 +43,15 @@ AT_ONCE_MAX = 3
 AFTER: dict[Mode, tuple[int, int]] = {"reproducible": (5, 50), "live": (5, 150)}  # events; nearly all seeds have more
 LATER_MS = (1, 400)  # for half of all groups: a moment that no event marks
 LASTS_MS = (0, 1_200)  # how long a group's damage is left before it is mended
+JUMPS_S = (-86_400, -3_600, -60, 60, 3_600, 86_400)  # of a clock
 SIDE = (2, 4)  # buyers, and sellers
 
 
 class Strike(msgspec.Struct, frozen=True):
-    """One blow. `which` chooses among several victims of a kind; a `point` acts at its `passage`-th passage."""
+    """One blow. `which` chooses among several victims of a kind; a `point` acts at its `passage`-th passage.
+
+    Of a clock `which` chooses the jump: only one process has one.
+    """
 
     victim: str
     how: str
@@ -122,6 +127,7 @@ def menu(mode: Mode) -> tuple[Strike, ...]:
     found += [Strike(victim, SECOND) for victim in WITH_A_SECOND]
     found += [Strike("postgres", KILL), Strike("postgres", RESTART), Strike("disk", FULL)]
     found += [Strike("redis", KILL), Strike("redis", SLOW), Strike("node", KILL), Strike("system", CUT)]
+    found += [Strike("desk", CLOCK)]  # nobody else looks at the wall
     return tuple(strike for strike in found if mode == "live" or strike.victim not in LIVE_ONLY)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from typing import Any, NamedTuple
 
 import ray
@@ -39,6 +40,22 @@ def living(scope: str, victim: str) -> list[Process]:
     return sorted(Process(row["Name"], row["Pid"]) for row in table if row["Name"].startswith(heads))
 
 
+def process_of(scope: str, address: str) -> Process | None:
+    """Returns the process of one actor, None while it has none."""
+    found = (row for row in _table(state="ALIVE") if row["Name"] == f"{scope}/{address}")
+    return next((Process(row["Name"], row["Pid"]) for row in found), None)
+
+
+def is_up(scope: str, address: str) -> bool:
+    """Tells whether an actor answers."""
+    try:
+        actor: Any = ray.get_actor(f"{scope}/{address}", namespace=NAMESPACE)
+        ray.get(actor.health.remote(), timeout=ANSWER_S)
+    except (ValueError, ray.exceptions.RayError):
+        return False
+    return True
+
+
 def restarts(scope: str) -> int:
     """Returns how often Ray has made actors of a scope anew."""
     return sum(row["NumRestarts"] for row in _table() if row["Name"].startswith(f"{scope}/"))
@@ -62,18 +79,34 @@ def end_actor(name: str) -> bool:
     return True
 
 
-def arm(name: str, point: str, passage: int) -> bool:
-    """Makes an actor's process end at a point's `passage`-th passage from now; returns whether it could be told."""
+def arm(name: str, point: str, passage: int, action: str = failpoints.EXIT) -> bool:
+    """Makes an actor's process act at a point's `passage`-th passage from now; returns whether it could be told."""
     try:
         actor: Any = ray.get_actor(name, namespace=NAMESPACE)
-        armed: bool = ray.get(actor.__ray_call__.remote(_arm, point, passage), timeout=ANSWER_S)
+        armed: bool = ray.get(actor.__ray_call__.remote(_arm, point, passage, action), timeout=ANSWER_S)
     except (ValueError, ray.exceptions.RayError):
         return False
     return armed
 
 
-def _arm(_actor: Any, point: str, passage: int) -> bool:  # noqa: ANN401 - any actor
-    failpoints.arm(point, failpoints.EXIT, passage)
+def shift_clock(name: str, jump_s: int) -> bool:
+    """Lets the wall's clock of an actor's process jump until its end; returns whether it could be told."""
+    try:
+        actor: Any = ray.get_actor(name, namespace=NAMESPACE)
+        shifted: bool = ray.get(actor.__ray_call__.remote(_shift, jump_s), timeout=ANSWER_S)
+    except (ValueError, ray.exceptions.RayError):
+        return False
+    return shifted
+
+
+def _shift(_actor: Any, jump_s: int) -> bool:  # noqa: ANN401 - any actor
+    before = time.time_ns
+    time.time_ns = lambda: before() + jump_s * 1_000_000_000
+    return True
+
+
+def _arm(_actor: Any, point: str, passage: int, action: str) -> bool:  # noqa: ANN401 - any actor
+    failpoints.arm(point, action, passage)
     return True
 
 

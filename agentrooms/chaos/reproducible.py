@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from threading import Thread
 
 import msgspec
@@ -15,6 +16,7 @@ from agentrooms.actors.plans import room_address
 from agentrooms.actors.remote import find
 from agentrooms.actors.room_cell import Mode, RoomCell
 from agentrooms.actors.service_cells import LogSpec
+from agentrooms.chain.spec import ChainSpec
 from agentrooms.chaos import oracle
 from agentrooms.chaos.ground import Ground
 from agentrooms.chaos.plan import Plan
@@ -24,12 +26,12 @@ from agentrooms.chaos.strikes import Strikes, Target
 from agentrooms.events.postgres import migrate_log
 from agentrooms.events.postgres_log import PostgresLog
 from agentrooms.events.postgres_vault import PostgresVault
-from agentrooms.events.store import StoreError
-from agentrooms.events.vault import MemoryVault
+from agentrooms.events.store import EventStore, StoreError
+from agentrooms.events.vault import MemoryVault, Vault
 from agentrooms.live.access import LOG, READ
 from agentrooms.live.cells import PROJECTOR, ProjectorCell
 from agentrooms.sim.engine import Engine
-from agentrooms.sim.ray_run import LEDGER, RayRun, RunFailed
+from agentrooms.sim.ray_run import RayRun, RunFailed
 from agentrooms.sim.settings import RunSettings, custom
 
 MANDATE_ROUNDS = (60, 100)
@@ -103,7 +105,7 @@ class _Struck:
         run, address = self._run, room_address(self._run.room_id)
         plan = run.genesis.room_plan()
         second = f"second-{address}"
-        create(RoomCell, run.scope, second, run.scope, plan, LEDGER, Mode(virtual=True), max_concurrency=4)
+        create(RoomCell, run.scope, second, run.scope, plan, ChainSpec(), Mode(virtual=True), max_concurrency=4)
         return True
 
     def finish(self, strikes: Strikes, ground: Ground) -> list[str]:
@@ -163,6 +165,17 @@ def _head(log: PostgresLog) -> int:
         return -1
 
 
+@dataclass(frozen=True)
+class _Stored:
+    """A finished run as its database has it; its actors may be dead."""
+
+    settings: RunSettings
+    run_key: bytes
+    run_id: str
+    store: EventStore
+    vault: Vault
+
+
 def _check(dsn: str, run: RayRun) -> list[str]:
     memory = MemoryVault()
     reference = Engine(run.settings, memory=memory)
@@ -183,4 +196,5 @@ def _check(dsn: str, run: RayRun) -> list[str]:
         wrong += oracle.check_log(stored)
         events = oracle.recorded(stored)
         wrong += oracle.check_ledger(kept, events) + oracle.check_votes(kept, events)
+        wrong += oracle.check_run(_Stored(run.settings, run.run_key, run.run_id, log, vault))
     return wrong + oracle.check_tables(dsn, LOG)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from agentrooms.chaos.plan import Plan
 from agentrooms.domain.ids import draw_below, seed_bytes
+from agentrooms.domain.market import SETTLEMENT_MS
 from agentrooms.domain.money import USDC_MICROS
 from agentrooms.domain.terms import Role, StrategyName, Style
 from agentrooms.live.commands import (
@@ -24,7 +25,7 @@ from agentrooms.live.commands import (
 from agentrooms.live.wallets import made_id
 
 ROUND_MS = 50  # the quickest that a live room can be
-EXPIRY_ROUNDS = 120  # of single agents' mandates
+EXPIRY_ROUNDS = SETTLEMENT_MS // ROUND_MS + 120  # of single agents' mandates, which trade in the first 120
 QUOTE_ROUNDS = 30
 WISHES = 8  # commands beside those that every seed has
 FAST = 0

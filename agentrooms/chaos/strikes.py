@@ -18,9 +18,10 @@ from psycopg import sql
 from agentrooms.actors.cells import create
 from agentrooms.actors.remote import end
 from agentrooms.actors.service_cells import LogSpec, create_services
+from agentrooms.chain.spec import ChainSpec
 from agentrooms.chaos.ground import Ground
-from agentrooms.chaos.plan import END, KILL, POINT, RESTART, SECOND, SLOW, Group, Plan, Strike
-from agentrooms.chaos.processes import arm, end_actor, living, send_signal
+from agentrooms.chaos.plan import CLOCK, END, JUMPS_S, KILL, POINT, RESTART, SECOND, SLOW, Group, Plan, Strike
+from agentrooms.chaos.processes import arm, end_actor, living, send_signal, shift_clock
 from agentrooms.events.log_writer import LogWriter
 from agentrooms.events.postgres_log import PostgresLog
 from agentrooms.events.store import StoreError
@@ -103,7 +104,7 @@ class Strikes:
     def _tend(self) -> None:
         """Starts the log anew when it has ended because another took it over: who starts a system does that."""
         if self._log_fenced:
-            create_services(self._target.scope, self._target.spec)
+            create_services(self._target.scope, self._target.spec, ChainSpec())
 
     def _strike(self, group: Group) -> None:
         with ExitStack() as mends:  # the last first: the disk of a server that is down cannot be mended
@@ -148,6 +149,8 @@ class Strikes:
             case how if how == SLOW:
                 struck = send_signal(pid, signal.SIGSTOP)
                 return partial(_go_on, pid) if struck else None
+            case how if how == CLOCK:
+                struck = shift_clock(name, JUMPS_S[strike.which % len(JUMPS_S)])
             case _:
                 struck = arm(name, strike.point, strike.passage)
         return _nothing if struck else None

@@ -99,8 +99,8 @@ def _print(report: BenchReport) -> None:
                 row.unit,
                 NONE if row.aim is None else f"{row.aim:,}",
                 _thousandths(row.ratio_permille, 2),
-                _thousandths(row.p50_micros, 1),
-                _thousandths(row.p99_micros, 1),
+                _aimed(row.p50_micros, row.aim_p50_micros),
+                _aimed(row.p99_micros, row.aim_p99_micros),
                 _thousandths(row.events_permille, 2),
                 f"{row.count:,}",
                 f"{row.seconds_micros / 1_000_000:.2f}",
@@ -118,6 +118,11 @@ def _print(report: BenchReport) -> None:
                 NONE if start.aim_bytes is None else f"{start.aim_bytes / MIB:,.0f} MiB",
             )
         out().print(begun)
+
+
+def _aimed(micros: int | None, aim_micros: int | None) -> str:
+    """Returns milliseconds, and what they should stay under."""
+    return _thousandths(micros, 1) + ("" if aim_micros is None else f" (aim {aim_micros / 1000:,.0f})")
 
 
 def _thousandths(value: int | None, digits: int) -> str:

@@ -13,14 +13,24 @@ if TYPE_CHECKING:
     from agentrooms.chaos.campaign import Summary
     from agentrooms.chaos.plan import Mode
     from agentrooms.chaos.seed import Outcome
+    from agentrooms.chaos.settling import MatrixSummary, Struck
 
 SEEDS_MAX = 100_000
-MODES = ("reproducible", "live")
+SEEDS = 10
+SETTLEMENT = "settlement"  # pairs instead of seeds
+MODES = ("reproducible", "live", SETTLEMENT)
+
+
+EXAMPLES = (
+    "agentrooms chaos --seeds 20",
+    "agentrooms chaos --seed 7 --mode live",
+    "agentrooms chaos --mode settlement",
+)
 
 
 def register(app: typer.Typer) -> None:
     """Adds the command to the command line."""
-    app.command("chaos", epilog=examples("agentrooms chaos --seeds 20", "agentrooms chaos --seed 7 --mode live"))(chaos)
+    app.command("chaos", epilog=examples(*EXAMPLES))(chaos)
 
 
 def _mode(value: str) -> str:
@@ -31,9 +41,14 @@ def _mode(value: str) -> str:
 
 def chaos(
     seeds: Annotated[
-        int,
-        typer.Option("--seeds", metavar="N", help="How many seeds.", parser=whole(1, SEEDS_MAX, "write --seeds 20")),
-    ] = 10,
+        int | None,
+        typer.Option(
+            "--seeds",
+            metavar="N",
+            help=f"How many seeds; {SEEDS} by default, of settlement all pairs.",
+            parser=whole(1, SEEDS_MAX, "write --seeds 20"),
+        ),
+    ] = None,
     first: Annotated[
         int,
         typer.Option("--first", metavar="SEED", help="The first seed.", parser=whole(0, SEED_MAX, "write --first 100")),
@@ -43,7 +58,13 @@ def chaos(
         typer.Option("--seed", metavar="SEED", help="This one seed.", parser=whole(0, SEED_MAX, "write --seed 7")),
     ] = None,
     mode: Annotated[
-        str | None, typer.Option("--mode", metavar="MODE", help="reproducible or live; by turns.", parser=_mode)
+        str | None,
+        typer.Option(
+            "--mode",
+            metavar="MODE",
+            help="reproducible or live (by default by turns), or settlement: whoever settles dies at each step of a deal.",
+            parser=_mode,
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -56,8 +77,11 @@ def chaos(
     from agentrooms.chaos.campaign import run_campaign
     from agentrooms.cli.console import emit, talk
 
-    wanted = [seed] if seed is not None else range(first, first + seeds)
     talk("Starting Postgres, Redis and two Ray nodes …")
+    if mode == SETTLEMENT:
+        _settlement(seed, first, seeds, json=json)
+        return
+    wanted = [seed] if seed is not None else range(first, first + (seeds or SEEDS))
     modes: dict[str | None, Mode | None] = {None: None, "reproducible": "reproducible", "live": "live"}
     summary = run_campaign(wanted, modes[mode], _tell)
     if json:
@@ -66,6 +90,49 @@ def chaos(
         _show(summary)
     if summary.failed:
         raise typer.Exit(1)
+
+
+def _settlement(number: int | None, first: int, count: int | None, *, json: bool) -> None:
+    """Strikes pairs of a victim and a step, all or some of them."""
+    import msgspec
+
+    from agentrooms.chaos.matrix import PAIRS
+    from agentrooms.chaos.settling import run_matrix
+    from agentrooms.cli.console import emit
+
+    summary = run_matrix([number] if number is not None else range(first, first + (count or PAIRS)), _tell_pair)
+    if json:
+        emit(msgspec.to_builtins(summary))
+    else:
+        _show_pairs(summary)
+    if summary.failed or summary.wrong or summary.missed:
+        raise typer.Exit(1)
+
+
+def _tell_pair(struck: Struck) -> None:
+    from agentrooms.cli.console import talk
+
+    state = "FAILED" if struck.wrong else "ok" if struck.hit else "missed"
+    talk(
+        f"{struck.number:>5} {state:<6} {struck.seconds:5.1f} s  {struck.end or 'no end':<13}  {struck.victim} at: {struck.step}"
+    )
+    for wrong in struck.wrong:
+        talk(f"      {wrong}")
+    if struck.wrong:
+        talk(f"      again: agentrooms chaos --seed {struck.number} --mode {SETTLEMENT}")
+
+
+def _show_pairs(summary: MatrixSummary) -> None:
+    from agentrooms.cli.console import count, out
+
+    for wrong in summary.wrong:
+        out().print(wrong, soft_wrap=True)
+    out().print(
+        f"{count(summary.pairs, 'pair')} in {summary.seconds:.0f} s, the longest in {summary.longest_s:.1f} s: "
+        f"{count(summary.completed, 'deal')} completed, {summary.expired} not, {count(summary.executed, 'execution')} on the chain, "
+        f"{summary.missed} missed; {count(len(summary.failed), 'failure')}",
+        soft_wrap=True,
+    )
 
 
 def _tell(outcome: Outcome) -> None:

@@ -7,6 +7,7 @@ passage (default the first) it acts, once.
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from dataclasses import dataclass
 from typing import Final
@@ -17,6 +18,7 @@ VARIABLE = "AGENTROOMS_FAILPOINT"
 EXIT_STATUS = 86
 EXIT: Final = "exit"  # the process ends at once, as by kill -9
 ERROR: Final = "error"  # the place raises FailpointReached
+STOP: Final = "stop"  # the process stops there until it is continued (SIGCONT), or killed
 
 
 class FailpointReached(AgentroomsError):
@@ -41,18 +43,13 @@ def hit(name: str) -> None:
 
 def arm(name: str, action: str, count: int = 1) -> None:
     """Makes the place act at its count-th passage from now. Raises InvalidInput."""
-    if action not in {EXIT, ERROR} or count < 1:
+    if action not in {EXIT, ERROR, STOP} or count < 1:
         raise InvalidInput(
-            f"failpoint {name}:{action}:{count} is not usable", hint=f"the action is {EXIT} or {ERROR}, the count >= 1"
+            f"failpoint {name}:{action}:{count} is not usable",
+            hint=f"the action is {EXIT}, {ERROR} or {STOP}, the count >= 1",
         )
     with _lock:
         _armed[name] = _Armed(action, count)
-
-
-def disarm() -> None:
-    """Makes all places harmless again."""
-    with _lock:
-        _armed.clear()
 
 
 def arm_from(text: str) -> None:
@@ -75,7 +72,11 @@ def _act(name: str) -> None:
         del _armed[name]
     if armed.action == EXIT:
         os._exit(EXIT_STATUS)
-    raise FailpointReached(f"failpoint {name} was reached")
+    if armed.action == ERROR:
+        raise FailpointReached(f"failpoint {name} was reached")
+    signal.pthread_kill(
+        threading.get_ident(), signal.SIGSTOP
+    )  # this thread goes no further; the process might a little
 
 
 arm_from(os.environ.get(VARIABLE, ""))

@@ -12,7 +12,7 @@ from agentrooms.events.vault import MemoryVault
 from agentrooms.sim.engine import Engine
 from agentrooms.sim.settings import custom
 from tests.chain.test_ledger import GOOD, holdings
-from tests.domain.samples import START_MS, TERMS, ledger
+from tests.domain.samples import START_MS, case_of, ledger
 
 
 class Failing(MemoryVault):
@@ -39,21 +39,22 @@ def test_a_transaction_in_doubt_is_mined_once(kept: bool) -> None:
     with pytest.raises(StoreError):
         chain.send(raw, START_MS)
     memory.fails = False
-    assert chain.facts(TERMS, START_MS).deal_used == kept
+    assert chain.facts(case_of(), START_MS).deal_used == kept
     chain.fund(LedgerFunded(allowance_usdc_micros=5, balance_usdc_micros=5, wallet="0x" + "9" * 40))
     chain.send(raw, START_MS)
     chain.send(raw, START_MS)
-    assert chain.facts(TERMS, START_MS).deal_used
+    assert chain.facts(case_of(), START_MS).deal_used
     assert holdings(LedgerChain(memory)) == holdings(chain)
 
 
 def test_a_ledger_made_anew_has_the_receipts_of_the_one_before() -> None:
     """Deals one after the other: each is judged at its time and not at that of a later one."""
     memory = MemoryVault()
-    engine = Engine(replace(custom(206, 3, 3), deal_ms=20_000), memory=memory)
+    chain = LedgerChain(memory)
+    engine = Engine(replace(custom(206, 3, 3), deal_ms=20_000), memory=memory, chain=chain)
     engine.run()
     hashes = [event.tx_hash for event in engine.room.deals.values() if event.tx_hash is not None]
     again = LedgerChain(memory)
     assert len(hashes) > 1
-    assert [again.receipt(tx) for tx in hashes] == [engine.chain.receipt(tx) for tx in hashes]
-    assert holdings(again) == holdings(engine.chain)
+    assert [again.sent(tx) for tx in hashes] == [chain.sent(tx) for tx in hashes]
+    assert holdings(again) == holdings(chain)

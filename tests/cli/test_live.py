@@ -234,7 +234,9 @@ def test_a_live_swarm_is_paused_resumed_paced_and_stopped(live: Up) -> None:
     wait_for(lambda: _pace_of(started["room"]) == 10)
     assert swarm in said("swarm", "list")[0]
     stopped = document("swarm", "stop", swarm)
-    assert stopped == {"swarm": swarm, "room": started["room"], "status": "completed", "deals_completed": 0}
+    deals = stopped.pop("deals_completed")
+    assert stopped == {"swarm": swarm, "room": started["room"], "status": "completed"}
+    assert deals <= 2  # of two buyers; how far they came by then is the clock's affair
     assert swarm not in said("swarm", "list")[0]
     assert swarm in said("swarm", "list", "--all")[0]
     assert "is not running" in said("swarm", "pause", swarm, code=1)[1]

@@ -228,6 +228,7 @@ def test_bench_quick() -> None:
     """Units say what they count; seeds, counts and aims stand beside each figure."""
     rows = {row["name"]: row for row in document("bench", "core", "--quick", "--seeds", "1,2")["rows"]}
     fields = "name per_second unit count seconds_micros seeds aim ratio_permille events_permille p50_micros p99_micros"
+    fields += " aim_p50_micros aim_p99_micros"
     assert all(set(row) == set(fields.split()) for row in rows.values())
     assert all(row["per_second"] > 0 and row["count"] > 0 for row in rows.values())
     assert all(row["seeds"] in ([1, 2], [1]) for row in rows.values())

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
+
 import psycopg
+import pytest
 from psycopg import sql
 
 from agentrooms.events.log_writer import LogWriter
@@ -13,8 +16,12 @@ from tests.live.test_crash import a_room_with_agents, a_swarm_of_its_own, forget
 from tests.live.world import World
 
 
-def test_a_desk_on_postgres_comes_to_the_same_log(inbox: Inbox, postgres_dsn: str, fresh_schema: str) -> None:
-    """As the one in memory; and made anew, it finds what it left."""
+def test_a_desk_on_postgres_comes_to_the_same_log(
+    inbox: Inbox, postgres_dsn: str, fresh_schema: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the one in memory, where both draw the same keys; and made anew, it finds what it left."""
+    monkeypatch.setattr(secrets, "token_bytes", lambda count: b"\1" * count)
+    monkeypatch.setattr(secrets, "token_hex", lambda count: "01" * count)
     memory = World(inbox)
     expected = [a_room_with_agents(memory), a_swarm_of_its_own(memory)]
     forget(postgres_dsn, fresh_schema)

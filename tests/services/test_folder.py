@@ -56,8 +56,8 @@ def test_it_is_private_and_of_a_known_format(tmp_path: Path) -> None:
         assert folder.path.stat().st_mode & 0o077 == 0
         assert folder.logs.is_dir()
         assert (folder.path / ".gitignore").read_text() == "*\n"
-    (folder.path / "format").write_text("2\n")
-    with pytest.raises(FolderUnusable, match="format '2'; this program knows 1"), folder.own("test"):
+    (folder.path / "format").write_text("1\n")
+    with pytest.raises(FolderUnusable, match="format '1'; this program knows 2"), folder.own("test"):
         pass
 
 
@@ -72,7 +72,7 @@ def test_a_folder_whose_maker_died_early_is_used(tmp_path: Path) -> None:
     for name in ("lock", ".gitignore", ".format"):
         (tmp_path / name).touch()
     with DataFolder(tmp_path).own("test"):
-        assert (tmp_path / "format").read_text() == "1\n"
+        assert (tmp_path / "format").read_text() == "2\n"
 
 
 def test_a_file_in_its_place_is_an_error(tmp_path: Path) -> None:
