@@ -61,6 +61,7 @@ class Clearing:
         self._vault = vault
         self._narrator = narrator
         self._venue = venue
+        self.behind_ms = 0  # how far room time is behind the chain's: deals have their time on the chain
         self._run_key = run_key
         self._mandates: dict[str, Mandate] = {}
 
@@ -168,11 +169,14 @@ class Clearing:
 
     def _lock(self, turn: _Turn, act: Act) -> DealLocked:
         """Returns the lock an accept makes. Raises LockRefused when item, agents or budget are taken."""
-        terms = posting.terms_of(turn.draft.room, act, self._venue, turn.round)
+        terms = posting.terms_of(turn.draft.room, act, self._venue_now(), turn.round)
         self._check_other_mandate(turn, act, terms)
         held = locks.fold([*self._journal.read(locks_of(terms)), *turn.cleared.events])
         locks.check_lock(held, terms)
         return posting.lock(terms, turn.round)
+
+    def _venue_now(self) -> Venue:
+        return replace(self._venue, deal_ms=self._venue.deal_ms + self.behind_ms)
 
     def _check_other_mandate(self, turn: _Turn, act: Act, terms: Terms) -> None:
         """Checks the party that quoted: its mandate may have ended since."""

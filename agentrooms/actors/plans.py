@@ -39,6 +39,8 @@ class Parts:
     narrator: Wording
     view: Callable[[], ChainView] | None = None
     """Gives a verifier a client of the chain of its own; None: it shares `chain`."""
+    clock_ms: Callable[[], int] | None = None
+    """The wall's time, which real chains keep; None where time is simulated."""
 
 
 class RoomPlan(msgspec.Struct, frozen=True):
@@ -52,7 +54,8 @@ class RoomPlan(msgspec.Struct, frozen=True):
         config = self.config
         if address == room_address(config.room):
             schedule = get_schedule(parts.memory, config.room)
-            return RoomActor(config, parts.store, parts.vault, parts.narrator, self.verifiers, schedule)
+            clock_ms = None if config.patient else parts.clock_ms
+            return RoomActor(config, parts.store, parts.vault, parts.narrator, self.verifiers, schedule, clock_ms)
         journal = Journal(parts.store, config.room)
         signer = Keyring(parts.memory, config.run_key)
         return AgentHost(address, config.hosting, parts.vault, config.run_key, journal, signer)

@@ -239,6 +239,7 @@ def connect_parts(scope: str, chain: ChainSpec) -> Parts:
         remote,
         ScriptedNarrator(),
         lambda: chain.view() or remote,
+        lambda: time.time_ns() // 1_000_000,
     )
 
 

@@ -5,6 +5,8 @@ What is decided is in `domain/`; this is the shell: it asks, waits for all, clea
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from agentrooms.actors import clearing, messages
@@ -27,6 +29,7 @@ from agentrooms.events.vault import Vault
 from agentrooms.language import Wording
 from agentrooms.services import failpoints
 
+SECOND_MS = 1_000
 MAILBOX_MAX = 10_000  # commands waiting for the next round
 CLEARINGS_MAX = 8  # times a round is cleared anew after losing a lock to another room
 
@@ -59,8 +62,10 @@ class RoomActor:
         narrator: Wording,
         verifiers: VerifierSet,
         schedule: tuple[messages.Scheduled, ...] = (),
+        clock_ms: Callable[[], int] | None = None,
     ) -> None:
-        """`schedule` are the commands of a run that are known from its start."""
+        """`schedule` are the commands of a run that are known from its start; a live room has the wall's `clock_ms`."""
+        self._clock_ms = clock_ms
         self._config = config
         self._journal = Journal(store, config.room)
         self._settling = Settling(config.run_key, config.settlement, verifiers, patient=config.patient)
@@ -82,6 +87,7 @@ class RoomActor:
                 if message.round <= self._done:
                     return []
                 self._round, self._asked, self._acts = message.round, False, {}
+                self._look_at_clock(message.round)
                 return [*self._settling.jobs(self.room, message.round), *self._run()]
             case Acts():
                 if message.round == self._round and message.host in self._hosts:
@@ -105,6 +111,15 @@ class RoomActor:
             return [self._refuse(message.command, f"{MAILBOX_MAX} commands wait; send them more slowly")]
         self._mailbox.append(message)
         return []
+
+    def _look_at_clock(self, round_: int) -> None:
+        """Notes how far the round is behind the wall: a room that stood still goes on in its own time, the chain does not.
+
+        In whole seconds, so that a room that keeps its pace is not behind.
+        """
+        if self._clock_ms is not None and self.room.id:
+            behind_ms = max(0, self._clock_ms() - self.room.at_ms(round_)) // SECOND_MS * SECOND_MS
+            self._settling.behind_ms = self._clearing.behind_ms = behind_ms
 
     def _refuse(self, command: messages.Command, why: str) -> Send:
         return Send(self._config.watcher, clearing.refusal_of(self._config.room, command, why))

@@ -45,6 +45,7 @@ class Settling:
         """`patient` rooms wait for answers that are due; others take them in whatever round they come."""
         self._run_key = run_key
         self._patient = patient
+        self.behind_ms = 0  # how far room time is behind the wall's, which is a real chain's
         self._settlement = settlement
         self._verifiers = verifiers
         self._asked: dict[tuple[str, str], Job] = {}  # in the order asked
@@ -85,7 +86,7 @@ class Settling:
         for deal in live:
             stage = self._stage(room, deal, round_)
             if stage is not None and (deal.terms.deal, stage) not in self._asked:
-                wanted.append((deal.terms.deal, stage, _job(room, deal, stage, round_)))
+                wanted.append((deal.terms.deal, stage, _job(room, deal, stage, self._now_ms(room, round_))))
         wanted.sort(key=lambda want: want[2].at_ms)
         self._asked.update({(deal, stage): job for deal, stage, job in wanted})
         return [Send(self._settlement, job) for _deal, _stage, job in wanted]
@@ -131,12 +132,15 @@ class Settling:
         looked = deal.terms.deal in self._expiry_next
         if deal.state is DealState.EXECUTING and not looked:
             return EXECUTE
-        late = room.at_ms(round_) > deal.terms.deadline_ms
+        late = self._now_ms(room, round_) > deal.terms.deadline_ms
         if looked and self._patient and not (late and self._outcome_due(room, deal, round_)):
             return None  # on a run's own chain nobody else executes
         if looked or (late and (deal.state is DealState.LOCKED or self._undecided(deal))):
             return EXPIRY if round_ >= self._expiry_next.get(deal.terms.deal, 0) else None
         return VERIFY if deal.state is DealState.VERIFYING and deal.decision is None else None
+
+    def _now_ms(self, room: Room, round_: int) -> int:
+        return room.at_ms(round_) + self.behind_ms
 
     def _has_answer(self, room: Room, deal: Deal, round_: int) -> bool:
         name = deal.terms.deal
@@ -161,7 +165,7 @@ class Settling:
         if not self._patient:
             return True
         if deal.certified_round is None:
-            return room.at_ms(round_) > deal.terms.deadline_ms
+            return self._now_ms(room, round_) > deal.terms.deadline_ms
         least, spread = OUTCOME_ROUNDS
         wait = least + draw_below(self._run_key, spread, "outcome", deal.terms.deal, deal.certified_round)
         return round_ >= deal.certified_round + wait
@@ -174,7 +178,7 @@ class Settling:
     def _verify_again(self, room: Room, deal: Deal, round_: int) -> None:
         """Has verifiers asked once more after some rounds, until the deadline: what they said stands, silence may end."""
         name = deal.terms.deal
-        if name not in self._verdicts or room.at_ms(round_) > deal.terms.deadline_ms:
+        if name not in self._verdicts or self._now_ms(room, round_) > deal.terms.deadline_ms:
             return
         if round_ >= self._verify_next.setdefault(name, round_ + VERIFY_ROUNDS):
             del self._verdicts[name], self._verify_next[name]
@@ -253,7 +257,7 @@ def _agreed_reasons(tally: Tally) -> list[str]:
     return sorted(reason for reason, count in named.items() if count >= BLAMED_BY)
 
 
-def _job(room: Room, deal: Deal, stage: str, round_: int) -> Job:
+def _job(room: Room, deal: Deal, stage: str, now_ms: int) -> Job:
     if stage == VERIFY:
         assert deal.verifying_round is not None
         return VerifyDeal(deal.terms, deal.acceptances, room.at_ms(deal.verifying_round))
@@ -261,7 +265,7 @@ def _job(room: Room, deal: Deal, stage: str, round_: int) -> Job:
         assert deal.tx_hash is not None
         assert deal.certified_round is not None
         return Execute(deal.terms, deal.tx_hash, room.at_ms(deal.certified_round))
-    return CheckExpiry(deal.terms, room.at_ms(round_), deal.tx_hash)
+    return CheckExpiry(deal.terms, now_ms, deal.tx_hash)
 
 
 def _end(deal: Deal, outcome: Outcome, round_: int) -> list[DealEvent]:

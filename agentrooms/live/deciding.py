@@ -170,7 +170,7 @@ class Deciding:
         round_ = self._overseer.round_now(room)
         lasts = _lasting(command.expiry_rounds, room.opened.round_ms)
         command = msgspec.structs.replace(command, expiry_rounds=lasts)
-        recruit = self._recruiting.single(command, room, round_)
+        recruit = self._recruiting.single(command, room, round_, moment.now_ms)
         agent = recruit.spawned
         order = Order(command.room, "spawn", command.id, agent.agent, agent)
         token = agent.item.token_id if agent.item is not None else ""
@@ -200,7 +200,7 @@ class Deciding:
         room, opens, first = self._place(command, swarm, moment)
         if room.opened.collection != self._site.collection:
             raise Rejection(f"room {room.opened.room} trades {room.opened.collection}, swarms trade {COLLECTION_NAME}")
-        run = self._settings(command, room, first)
+        run = self._settings(command, room, first, moment)
         recruits = self._recruiter(run, swarm).recruits()
         started = swarms.SwarmStarted(
             swarm, room.opened.room, operator(self._secret), run.preset, run.buyers, run.sellers
@@ -234,8 +234,8 @@ class Deciding:
         opened = _opened(own_room(swarm), name, known, defaults.round_ms, defaults.quote_rounds, moment.now_ms)
         return WatchedRoom(opened, (0, moment.now_ms)), opened, 0
 
-    def _settings(self, command: RunSwarm, room: WatchedRoom, first: int) -> RunSettings:
-        """Returns the swarm's settings with time as it is in the room."""
+    def _settings(self, command: RunSwarm, room: WatchedRoom, first: int, moment: Moment) -> RunSettings:
+        """Returns the swarm's settings with time as it is in the room, or on the chain where the room is behind it."""
         seed = command.seed
         if seed is None:
             seed = draw(subkey(self._secret, "seed"), command.id) & commands.SEED_MAX
@@ -246,7 +246,9 @@ class Deciding:
             assert command.sellers is not None
             run = settings.custom(seed, command.buyers, command.sellers)
         opened = room.opened
-        run = msgspec.structs.replace(run, round_ms=opened.round_ms, started_at_ms=room.at_ms(first))
+        run = msgspec.structs.replace(
+            run, round_ms=opened.round_ms, started_at_ms=room.at_ms(first) + room.behind_ms(first, moment.now_ms)
+        )
         run = msgspec.structs.replace(run, quote_rounds=opened.quote_rounds)
         settings.check(msgspec.structs.replace(run, deal_ms=run.round_ms))  # how long deals take is the room's affair
         return run

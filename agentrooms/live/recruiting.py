@@ -45,7 +45,7 @@ class Recruiting:
         self._secret = secret
         self._site = site
 
-    def single(self, command: SpawnAgent, room: WatchedRoom, round_: int) -> Recruit:
+    def single(self, command: SpawnAgent, room: WatchedRoom, round_: int, now_ms: int) -> Recruit:
         """Returns the agent of a command that reaches its room in a round. Raises Rejection, without any value."""
         agent = made_id(self._secret, "agent", command.id)
         demo = command.wallet is not None
@@ -54,8 +54,9 @@ class Recruiting:
             self._require_seeded(wallet)
         selling = command.role is Role.SELLER
         item = self._item(command, wallet, room.opened.collection) if selling else None
+        expires_at_ms = room.at_ms(round_ + command.expiry_rounds) + room.behind_ms(round_, now_ms)
         keys = AgentKeys(secrets.token_bytes(32), secrets.token_bytes(32))
-        signed = wallet.sign(self._mandate(command, keys, wallet, item, room, round_), self._site.domain)
+        signed = wallet.sign(self._mandate(command, keys, wallet, item, room, expires_at_ms), self._site.domain)
         rule = broken_rule(signed.mandate)
         if rule is not None:
             raise Rejection(
@@ -108,7 +109,13 @@ class Recruiting:
         raise Rejection(f"{RENUMBERED_MAX} items of one token are minted", hint="take another seed or item")
 
     def _mandate(
-        self, command: SpawnAgent, keys: AgentKeys, wallet: Wallet, item: Item | None, room: WatchedRoom, round_: int
+        self,
+        command: SpawnAgent,
+        keys: AgentKeys,
+        wallet: Wallet,
+        item: Item | None,
+        room: WatchedRoom,
+        expires_at_ms: int,
     ) -> Mandate:
         maximum = None
         if item is not None:
@@ -123,7 +130,7 @@ class Recruiting:
             reservation_usdc_micros=command.limit_usdc_micros,
             start_usdc_micros=command.start_usdc_micros,
             maximum_usdc_micros=maximum,
-            expires_at_ms=room.at_ms(round_ + command.expiry_rounds),
+            expires_at_ms=expires_at_ms,
             session_key=keys.session_address,
             identity=keys.identity_key,
             salt=secrets.token_hex(32),

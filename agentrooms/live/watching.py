@@ -85,6 +85,10 @@ class WatchedRoom:
         """Returns the room time of a round, in milliseconds."""
         return self.opened.started_at_ms + round_ * self.opened.round_ms
 
+    def behind_ms(self, round_: int, now_ms: int) -> int:
+        """Returns how far a round is behind the wall: a room that stood still goes on in a time of its own."""
+        return max(0, now_ms - self.at_ms(round_))
+
     def round_of(self, at_ms: int) -> int:
         """Returns the round of a room time."""
         return (at_ms - self.opened.started_at_ms) // self.opened.round_ms

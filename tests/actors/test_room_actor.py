@@ -25,7 +25,7 @@ from agentrooms.actors.messages import (
     Tick,
     VerifyDeal,
 )
-from agentrooms.actors.room import RoomLost
+from agentrooms.actors.room import RoomActor, RoomLost
 from agentrooms.domain.act import Act, Reason
 from agentrooms.domain.agent import AgentLeft, AgentPaused, AgentReconfigured, AgentResumed, AgentSpawned
 from agentrooms.domain.assets import WantKind, Wants
@@ -36,9 +36,10 @@ from agentrooms.events.journal import Journal
 from agentrooms.events.keyring import Keyring
 from agentrooms.events.memory import MemoryEventStore
 from agentrooms.events.vault import MemoryVault, put_mandate
+from agentrooms.language import ScriptedNarrator
 from tests.actors.stage import HOST_A, HOST_B, MANDATES, Stage, accept, events, offer, refusals, sent, words_for
 from tests.domain import samples
-from tests.domain.samples import ROOM, USDC
+from tests.domain.samples import ROOM, SET, USDC
 from tests.events import oracle
 
 WANTS_ONE = Wants(WantKind.ITEMS, ("1",))
@@ -464,3 +465,21 @@ def test_the_room_is_the_one_of_its_log_after_every_round() -> None:
         stage.play(*acts)
         assert stage.make().room == stage.actor.room
     assert stage.actor.room.id == ROOM
+
+
+def test_a_room_that_stood_still_gives_its_deals_time_on_the_chain() -> None:
+    """Its own time goes on where it was; the chain's has gone on meanwhile."""
+    stage = Stage()
+    behind_s = 3_600
+    stage.actor = RoomActor(
+        stage.config,
+        stage.store,
+        stage.vault,
+        ScriptedNarrator(),
+        SET,
+        (),
+        lambda: samples.START_MS + (stage.round + behind_s) * samples.ROUND_MS,
+    )
+    stage.play(offer("agent_s1", 90))
+    locked = [e for e in events(stage.play(accept("agent_b0", "agent_s1", 2, 90))) if isinstance(e, DealLocked)]
+    assert [e.terms.deadline_ms - samples.START_MS for e in locked] == [(3 + behind_s) * samples.ROUND_MS + 50_000]
