@@ -32,7 +32,16 @@ COMMANDS = [
     *("swarm list", "swarm pause", "swarm resume", "swarm speed", "swarm stop"),
     *("deal", "deal list", "deal show", "db", "db seed"),
     *("projections", "projections rebuild", "projections check", "backup", "restore"),
-    *("verifier", "verifier serve", "verifier identity", "verifier caller", "verifiers", "verifiers demo", "chain", "chain deploy"),
+    *(
+        "verifier",
+        "verifier serve",
+        "verifier identity",
+        "verifier caller",
+        "verifiers",
+        "verifiers demo",
+        "chain",
+        "chain deploy",
+    ),
 ]
 
 
@@ -45,7 +54,9 @@ def test_help_shows_examples(command: str) -> None:
     assert "\x1b" not in out
 
 
-@pytest.mark.parametrize("command", ["", "swarm", "room", "agent", "deal", "db", "projections", "verifier", "verifiers", "chain"])
+@pytest.mark.parametrize(
+    "command", ["", "swarm", "room", "agent", "deal", "db", "projections", "verifier", "verifiers", "chain"]
+)
 def test_a_group_alone_shows_its_help(command: str) -> None:
     assert "Commands" in said(*command.split())[0]
 
