@@ -13,11 +13,11 @@ from agentrooms.chain.evm.opening import view_evm
 from agentrooms.chain.evm.view import EvmView
 from agentrooms.chain.spec import ChainMode, ChainSpec
 from agentrooms.consensus.votes import VerifierKeys
-from agentrooms.domain.site import Site
 from agentrooms.domain.verifier_set import Verifier
 from agentrooms.errors import AgentroomsError, InvalidInput
 from agentrooms.events.file_vault import FileVault
 from agentrooms.events.vault import Vault
+from agentrooms.live.chain import public_site
 from agentrooms.services.folder import DataFolder
 from agentrooms.services.settings import Settings
 
@@ -104,20 +104,8 @@ def chain_spec(settings: Settings) -> ChainSpec:
         raise InvalidInput("CHAIN_URL is not set", hint="the JSON-RPC that this verifier looks at the chain through")
     key = settings.relayer_key
     relayer = bytes.fromhex(key.get_secret_value().removeprefix("0x")) if key is not None else b""
-    site = _public_site(settings) if mode is ChainMode.ARK else site_of(LIVE_CHAIN_ID)
+    site = public_site(settings) if mode is ChainMode.ARK else site_of(LIVE_CHAIN_ID)
     return ChainSpec(mode=mode, site=site, url=settings.chain_url, relayer=relayer)
-
-
-def _public_site(settings: Settings) -> Site:
-    given = {
-        "ESCROW_ADDRESS": settings.escrow_address,
-        "USDC_ADDRESS": settings.usdc_address,
-        "COLLECTION_ADDRESS": settings.collection_address,
-    }
-    missing = [name for name, value in given.items() if value is None]
-    if missing:
-        raise InvalidInput(f"CHAIN_MODE=ark needs {', '.join(missing)}", hint="see .env.example for what each means")
-    return Site(settings.chain_id, *(str(value).lower() for value in given.values()))
 
 
 def _settling(spec: ChainSpec, memory: Vault) -> EvmChain | None:

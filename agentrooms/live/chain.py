@@ -67,27 +67,25 @@ def _spec(settings: Settings) -> ChainSpec:
 
 
 def _ark(settings: Settings) -> ChainSpec:
-    given = {
-        "CHAIN_URL": settings.chain_url,
-        "ESCROW_ADDRESS": settings.escrow_address,
-        "USDC_ADDRESS": settings.usdc_address,
-        "COLLECTION_ADDRESS": settings.collection_address,
-        "RELAYER_KEY": settings.relayer_key,
-    }
-    missing = [name for name, value in given.items() if value is None]
-    if missing:
-        raise InvalidInput(f"CHAIN_MODE=ark needs {', '.join(missing)}", hint="see .env.example for what each means")
+    site = public_site(settings, CHAIN_URL=settings.chain_url, RELAYER_KEY=settings.relayer_key)
     assert settings.relayer_key is not None
-    site = Site(
-        settings.chain_id,
-        str(settings.escrow_address).lower(),
-        str(settings.usdc_address).lower(),
-        str(settings.collection_address).lower(),
-    )
     key = bytes.fromhex(settings.relayer_key.get_secret_value().removeprefix("0x"))
     return ChainSpec(
         mode=ChainMode.ARK, site=site, url=str(settings.chain_url), relayer=key, confirmations=settings.confirmations
     )
+
+
+def public_site(settings: Settings, **needed: object) -> Site:
+    """Returns the contracts on a chain of others. Raises InvalidInput that names what of it, or of `needed`, is not set."""
+    given = {
+        "ESCROW_ADDRESS": settings.escrow_address,
+        "USDC_ADDRESS": settings.usdc_address,
+        "COLLECTION_ADDRESS": settings.collection_address,
+    }
+    missing = [name for name, value in {**needed, **given}.items() if value is None]
+    if missing:
+        raise InvalidInput(f"CHAIN_MODE=ark needs {', '.join(missing)}", hint="see .env.example for what each means")
+    return Site(settings.chain_id, *(str(value).lower() for value in given.values()))
 
 
 def _choose(folder: DataFolder, wanted: Chosen) -> None:

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from agentrooms.chain.devnet.engine import DEPLOYER_KEY
+from agentrooms.chain.evm import abi
 from agentrooms.domain.eip712 import keccak, uint
 from agentrooms.domain.merkle import leaf, proof, root
 from agentrooms.domain.secp256k1 import address_of
-from tests.contracts import abi
 from tests.contracts.attacking import with_order
 from tests.contracts.deals import BUYER, SELLER, Deal, Execution, Mandate, Plan, Side, text_hash
 from tests.contracts.model import FOREVER, Model

@@ -9,9 +9,9 @@ import pytest
 from eth_account.messages import SignableMessage, encode_typed_data
 
 from agentrooms.chain.devnet.engine import CHAIN_ID, TX_GAS_MAX
+from agentrooms.chain.evm import abi
 from agentrooms.domain.eip712 import domain_separator, struct_hash, uint
 from agentrooms.domain.merkle import proof, root
-from tests.contracts import abi
 from tests.contracts.attacking import SIDES, with_mandate, with_order
 from tests.contracts.deals import ATTESTATION_TYPE, DEAL_TYPE, MANDATE_TYPE, text_hash
 from tests.contracts.stage import (

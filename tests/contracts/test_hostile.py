@@ -11,9 +11,9 @@ from eth_utils.address import to_canonical_address
 from agentrooms.chain.devnet.anvil import Anvil
 from agentrooms.chain.devnet.engine import DEPLOYER_KEY, Call
 from agentrooms.chain.devnet.pyevm import PyEvm
+from agentrooms.chain.evm import abi
 from agentrooms.domain.eip712 import digest
 from agentrooms.domain.secp256k1 import address_of
-from tests.contracts import abi
 from tests.contracts.attacking import with_mandate
 from tests.contracts.deals import Execution, Plan
 from tests.contracts.stage import FUNDS, PRICE, Stage

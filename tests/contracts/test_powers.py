@@ -10,8 +10,8 @@ import pytest
 
 from agentrooms.chain.contracts.artefact import load
 from agentrooms.chain.devnet.engine import DEPLOYER_KEY, RELAYER_KEY
+from agentrooms.chain.evm import abi
 from agentrooms.domain.secp256k1 import address_of
-from tests.contracts import abi
 from tests.contracts.attacking import with_mandate
 from tests.contracts.conftest import started
 from tests.contracts.deals import text_hash

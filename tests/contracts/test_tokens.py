@@ -11,8 +11,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from agentrooms.chain.devnet.engine import DEPLOYER_KEY, RELAYER_KEY, Call, Reverted
+from agentrooms.chain.evm import abi
 from agentrooms.domain.secp256k1 import address_of
-from tests.contracts import abi
 from tests.contracts.attacking import ZERO
 from tests.contracts.deals import text_hash
 from tests.contracts.permits import FOREVER, permit

@@ -21,8 +21,8 @@ from agentrooms.chain.devnet.engine import (
     Receipt,
     Reverted,
 )
+from agentrooms.chain.evm import abi
 from agentrooms.domain.secp256k1 import address_of, derive_secret
-from tests.contracts import abi
 
 HOSTILE = Path(__file__).parent / "hostile"
 WALLETS = 400
