@@ -188,7 +188,7 @@ class LedgerChain:
             while (entry := self._next_entry()) is not None:
                 self._entries += 1
                 self._apply(entry)
-        except BaseException:
+        except BaseException:  # whatever cut it short, what was not applied is looked for again
             self._kept_all = False
             raise
 

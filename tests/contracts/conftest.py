@@ -6,23 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from agentrooms.chain.devnet.anvil import Anvil
-from agentrooms.chain.devnet.anvil_binary import find_anvil
-from agentrooms.chain.devnet.engine import Engine, EngineUnusable
-from agentrooms.chain.devnet.pyevm import PyEvm
+from agentrooms.chain.devnet.engine import Engine
 from tests.contracts.stage import Stage
 from tests.contracts.world import World, genesis
+from tests.devnet.engines import make_engine
 
 
 def started(name: str, ms_per_tick: int) -> Engine:
-    """Returns an engine in memory; skips the test where anvil is not installed."""
-    if name == "pyevm":
-        return PyEvm(None, genesis(ms_per_tick))
-    try:
-        find_anvil()
-    except EngineUnusable as error:
-        pytest.skip(f"the second engine is not here: {error}")
-    return Anvil(None, genesis(ms_per_tick))
+    """Returns an engine in memory; anvil is fetched where it is not there."""
+    return make_engine(name, None, genesis(ms_per_tick))
 
 
 @pytest.fixture(scope="session", params=["pyevm-ms", "anvil-seconds"])
@@ -36,4 +28,10 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
 
 @pytest.fixture(scope="session")
 def stage(world: World) -> Stage:
+    return Stage(world)
+
+
+@pytest.fixture
+def fresh(world: World) -> Stage:
+    """An escrow of the test's own, which it may pause and rotate."""
     return Stage(world)

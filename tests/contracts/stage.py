@@ -11,7 +11,7 @@ from agentrooms.chain.contracts.reasons import REASONS, refused
 from agentrooms.chain.devnet.engine import DEPLOYER_KEY, Receipt
 from agentrooms.domain.eip712 import EscrowDomain, keccak, uint
 from agentrooms.domain.secp256k1 import address_of
-from tests.contracts.deals import BUYER, SELLER, Deal, Execution, Mandate, Plan, Side, one_item
+from tests.contracts.deals import BUYER, SELLER, Deal, Execution, Mandate, Plan, Side, one_item, text_hash
 from tests.contracts.world import HOSTILE, Contract, World, key_of
 
 USDC = 1_000_000
@@ -178,3 +178,8 @@ class Stage:
             world.read(self.escrow, "fillsOf", deal.buyer_mandate),
             world.read(self.escrow, "executedBlockOf", deal.deal_id),
         )
+
+
+def held_traits() -> tuple[tuple[bytes, bytes], ...]:
+    """Returns the stage's item's traits as a mandate asks for them."""
+    return tuple(sorted((text_hash(name), text_hash(text)) for name, text in TRAITS))

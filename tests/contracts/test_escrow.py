@@ -17,26 +17,16 @@ from tests.contracts.deals import ATTESTATION_TYPE, DEAL_TYPE, MANDATE_TYPE, tex
 from tests.contracts.stage import (
     FUNDS,
     PRICE,
-    TRAITS,
     VERIFIER_KEYS,
     VERIFIERS,
     Stage,
+    held_traits,
 )
 from tests.contracts.world import World
 
 replace = msgspec.structs.replace
 OLDEST_TX_BYTES = 9_000  # what the oldest networks take as one transaction
 OVERHEAD_BYTES = 130  # of a legacy transaction around its data
-
-
-@pytest.fixture
-def fresh(world: World) -> Stage:
-    """An escrow of the test's own, which it may pause and rotate."""
-    return Stage(world)
-
-
-def held_traits() -> tuple[tuple[bytes, bytes], ...]:
-    return tuple(sorted((text_hash(name), text_hash(text)) for name, text in TRAITS))
 
 
 # --- A valid deal ------------------------------------------------------------------------------------------

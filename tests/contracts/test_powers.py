@@ -14,11 +14,9 @@ from agentrooms.chain.evm import abi
 from agentrooms.domain.secp256k1 import address_of
 from tests.contracts.attacking import with_mandate
 from tests.contracts.conftest import started
-from tests.contracts.deals import text_hash
 from tests.contracts.stage import (
     NEXT_VERIFIER_KEYS,
     NEXT_VERIFIERS,
-    TRAITS,
     USDC,
     VERIFIERS,
     Stage,
@@ -26,18 +24,6 @@ from tests.contracts.stage import (
 from tests.contracts.world import World
 
 replace = msgspec.structs.replace
-OLDEST_TX_BYTES = 9_000  # what the oldest networks take as one transaction
-OVERHEAD_BYTES = 130  # of a legacy transaction around its data
-
-
-@pytest.fixture
-def fresh(world: World) -> Stage:
-    """An escrow of the test's own, which it may pause and rotate."""
-    return Stage(world)
-
-
-def held_traits() -> tuple[tuple[bytes, bytes], ...]:
-    return tuple(sorted((text_hash(name), text_hash(text)) for name, text in TRAITS))
 
 
 # --- Principals --------------------------------------------------------------------------------------------

@@ -61,7 +61,7 @@ class AnvilProcess:
             for start in range(1, STARTS_MAX + 1):
                 if self._start(genesis, last=start == STARTS_MAX):
                     return
-        except BaseException:
+        except BaseException:  # also on Ctrl-C: no process or folder may outlive a start that was cut
             self.close()
             raise
 

@@ -58,7 +58,7 @@ class State(BaseAtomicDB):
         self.fresh[key] = value
 
     def __delitem__(self, key: bytes) -> None:
-        raise NotImplementedError("state is content-addressed and never deleted")
+        raise AssertionError("state is content-addressed: py-evm deletes none of it, however long a chain is")
 
     def _exists(self, key: bytes) -> bool:
         try:
