@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from agentrooms.consensus.judgement import Case
 from agentrooms.domain.act import Act
 from agentrooms.domain.agent import AgentSpawned
 from agentrooms.domain.deal import Acceptance, FailReason, Misbehaviour, Receipt, Terms, Vote
@@ -164,12 +165,16 @@ class Begin(Message, frozen=True):
 
 
 class AskVote(Message, frozen=True):
-    """To a verifier: decide this deal."""
+    """To a verifier: decide this deal. The whole case is in it, so that seven need not fetch what one has."""
 
-    terms: Terms
-    acceptances: tuple[Acceptance, ...]
+    case: Case
     at_ms: int
     reply_to: str
+
+    @property
+    def terms(self) -> Terms:
+        """The terms of the deal."""
+        return self.case.terms
 
 
 class VoteCast(Message, frozen=True):

@@ -89,7 +89,7 @@ class VerifierPlan(msgspec.Struct, frozen=True):
         """Returns the verifier."""
         assert address == verifier_address(self.name)
         view: ChainView = parts.view() if parts.view is not None else parts.chain
-        return VerifierActor(self.name, self.keys, view, parts.vault, parts.memory, set_version=self.set_version)
+        return VerifierActor(self.name, self.keys, view, parts.memory, set_version=self.set_version)
 
 
 def verifier_plans(seed: bytes, set_version: int) -> tuple[VerifierPlan, ...]:
@@ -120,7 +120,7 @@ class RemoteVerifierPlan(msgspec.Struct, frozen=True):
         from agentrooms.actors.verifier_client import RemoteVerifier  # noqa: PLC0415 - HTTP, which few processes need
 
         assert address == verifier_address(self.name)
-        return RemoteVerifier(self.member, self.url, self.caller, parts.vault)
+        return RemoteVerifier(self.member, self.url, self.caller)
 
 
 def mixed_plans(

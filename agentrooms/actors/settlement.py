@@ -28,9 +28,10 @@ from agentrooms.consensus.judgement import Case
 from agentrooms.consensus.protocol import ASK_TIMEOUT_MS, ASKS_MAX, Tally, ask, receive
 from agentrooms.domain import progress
 from agentrooms.domain.deal import Decision, FailReason, Receipt, Terms
+from agentrooms.domain.mandate import SignedMandate
 from agentrooms.domain.verifier_set import VerifierSet
 from agentrooms.errors import AgentroomsError
-from agentrooms.events.vault import Vault, get_mandate
+from agentrooms.events.vault import NotInVault, Vault, get_mandate
 from agentrooms.services import failpoints
 
 JOBS_MAX = 10_000  # waiting at once
@@ -60,6 +61,7 @@ class SettlementActor:
         self._begun = False
         self._jobs: deque[Job] = deque()
         self._tally: Tally | None = None
+        self._case: Case | None = None  # of the deal that is verified
 
     def receive(self, message: Message) -> list[Send]:
         """Takes a job, a vote or a time-out."""
@@ -96,7 +98,7 @@ class SettlementActor:
         while self._jobs and self._tally is None:
             job = self._jobs[0]
             if isinstance(job, VerifyDeal):
-                self._tally = Tally(job.terms, self._verifiers)
+                self._tally, self._case = Tally(job.terms, self._verifiers), self._case_of(job)
                 return sends + self._ask(job)
             self._jobs.popleft()
             sends += self._settle(job)
@@ -111,11 +113,24 @@ class SettlementActor:
 
     def _ask(self, job: VerifyDeal) -> list[Send]:
         assert self._tally is not None
+        assert self._case is not None
         self._tally, silent = ask(self._tally)
         terms = job.terms
-        asked = [Send(f"verifier:{name}", AskVote(terms, job.acceptances, job.at_ms, self._address)) for name in silent]
+        asked = [Send(f"verifier:{name}", AskVote(self._case, job.at_ms, self._address)) for name in silent]
         failpoints.hit("settlement.asked")
         return [*asked, Send(self._address, VoteTimeout(terms.deal, self._tally.asks), ASK_TIMEOUT_MS)]
+
+    def _case_of(self, job: VerifyDeal) -> Case:
+        """Returns all that is judged of a deal. Verifiers check each part of it for themselves."""
+        terms = job.terms
+        buyer, seller = self._mandate(terms.buyer_mandate), self._mandate(terms.seller_mandate)
+        return Case(terms=terms, buyer=buyer, seller=seller, acceptances=job.acceptances)
+
+    def _mandate(self, key: str) -> SignedMandate | None:
+        try:
+            return get_mandate(self._vault, key)
+        except NotInVault:
+            return None
 
     def _advance(self, *, timed_out: bool) -> list[Send]:
         tally = self._tally
@@ -148,10 +163,8 @@ class SettlementActor:
 
     def _store_transaction(self, job: VerifyDeal, tally: Tally) -> str:
         """Returns the hash of the deal's transaction, which is in the vault before anybody hears of it."""
-        terms = job.terms
-        buyer, seller = (get_mandate(self._vault, key) for key in (terms.buyer_mandate, terms.seller_mandate))
-        case = Case(terms=terms, buyer=buyer, seller=seller, acceptances=job.acceptances)
-        transaction = self._chain.prepare(Execution(case, tally.certificate()))
+        assert self._case is not None
+        transaction = self._chain.prepare(Execution(self._case, tally.certificate()))
         failpoints.hit("settlement.before_put")
         self._vault.put(transaction.tx_hash, transaction.raw)
         failpoints.hit("settlement.after_put")

@@ -7,13 +7,12 @@ import msgspec
 from agentrooms.actors.messages import AskVote, Message, VoteCast
 from agentrooms.actors.runtime import Send
 from agentrooms.chain.port import ChainUnreachable, ChainView
-from agentrooms.consensus.judgement import Case, judge
+from agentrooms.consensus.judgement import judge
 from agentrooms.consensus.votes import VerifierKeys, cast
 from agentrooms.domain.canonical import canonical
 from agentrooms.domain.deal import Vote
-from agentrooms.domain.mandate import SignedMandate
 from agentrooms.errors import InvalidInput
-from agentrooms.events.vault import NotInVault, Vault, get_mandate
+from agentrooms.events.vault import NotInVault, Vault
 from agentrooms.services import failpoints
 
 _VOTE = msgspec.json.Decoder(Vote)
@@ -22,14 +21,11 @@ _VOTE = msgspec.json.Decoder(Vote)
 class VerifierActor:
     """One of the seven; it trusts neither the room nor settlement, only signatures and the chain."""
 
-    def __init__(
-        self, name: str, keys: VerifierKeys, chain: ChainView, vault: Vault, memory: Vault, *, set_version: int
-    ) -> None:
+    def __init__(self, name: str, keys: VerifierKeys, chain: ChainView, memory: Vault, *, set_version: int) -> None:
         """`memory` outlives the actor and keeps what it has decided."""
         self._name = name
         self._keys = keys
         self._chain = chain
-        self._vault = vault
         self._memory = memory
         self._domain = (chain.site.domain, set_version)
 
@@ -54,9 +50,7 @@ class VerifierActor:
 
     def _decide(self, asked: AskVote) -> Vote:
         """Returns a new vote, stored before anyone sees it; where a former life's stands already, that one."""
-        terms = asked.terms
-        buyer, seller = self._mandate(terms.buyer_mandate), self._mandate(terms.seller_mandate)
-        case = Case(terms=terms, buyer=buyer, seller=seller, acceptances=asked.acceptances)
+        terms, case = asked.terms, asked.case
         facts = self._chain.facts(case, asked.at_ms)
         vote = cast(self._keys, self._name, terms, judge(case, facts), block=facts.block, at_ms=facts.at_ms)
         failpoints.hit("verifier.before_put")
@@ -71,9 +65,3 @@ class VerifierActor:
 
     def _key_of(self, deal: str) -> str:
         return f"vote/{self._name}/{deal}"
-
-    def _mandate(self, key: str) -> SignedMandate | None:
-        try:
-            return get_mandate(self._vault, key)
-        except NotInVault:
-            return None

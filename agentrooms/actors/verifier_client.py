@@ -26,11 +26,8 @@ from agentrooms.actors.verifier_wire import (
     RunConsensus,
     authorization,
 )
-from agentrooms.consensus.judgement import Case
-from agentrooms.domain.mandate import SignedMandate
 from agentrooms.domain.verifier_set import VERIFIERS, Verifier, is_bound
 from agentrooms.errors import AgentroomsError, InvalidInput
-from agentrooms.events.vault import NotInVault, Vault, get_mandate
 
 ANSWER_S = 1.5  # for a whole answer; settlement asks again after 1.666 s
 KEEPALIVE_S = 20.0  # less than the service keeps an idle connection
@@ -52,12 +49,11 @@ class NoAnswer(AgentroomsError):
 class RemoteVerifier:
     """A remote verifier's stand-in. One call at a time, as any actor."""
 
-    def __init__(self, member: Verifier, url: str, caller: bytes, vault: Vault) -> None:
+    def __init__(self, member: Verifier, url: str, caller: bytes) -> None:
         """`caller` is the 32-byte key that requests are signed with. Raises InvalidInput for a bad URL."""
         self._member = member
         self._url = check_url(url).rstrip("/") + RUN_CONSENSUS
         self._key = SigningKey(caller)
-        self._vault = vault
         # The mandates go to this one address: no proxies of the environment, no redirects, no names of a .netrc.
         self._client = httpx.AsyncClient(
             timeout=ANSWER_S, trust_env=False, limits=httpx.Limits(max_connections=1, keepalive_expiry=KEEPALIVE_S)
@@ -80,10 +76,7 @@ class RemoteVerifier:
         self._runner.close()
 
     def _ask(self, asked: AskVote) -> Consensus:
-        terms = asked.terms
-        buyer, seller = self._mandate(terms.buyer_mandate), self._mandate(terms.seller_mandate)
-        case = Case(terms=terms, buyer=buyer, seller=seller, acceptances=asked.acceptances)
-        body = msgspec.json.encode(RunConsensus(deal_id=terms.deal, case=case))
+        body = msgspec.json.encode(RunConsensus(deal_id=asked.terms.deal, case=asked.case))
         if len(body) > REQUEST_BYTES_MAX:
             raise NoAnswer(f"the case has {len(body)} bytes, {REQUEST_BYTES_MAX} are the most it takes")
         try:
@@ -111,12 +104,6 @@ class RemoteVerifier:
                 if len(answer) > ANSWER_BYTES_MAX:
                     raise NoAnswer(f"its answer has more than {ANSWER_BYTES_MAX} bytes")
         return bytes(answer)
-
-    def _mandate(self, key: str) -> SignedMandate | None:
-        try:
-            return get_mandate(self._vault, key)
-        except NotInVault:
-            return None
 
 
 def load_remotes(path: Path) -> tuple[RemoteMember, ...]:

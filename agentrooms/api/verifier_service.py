@@ -31,7 +31,7 @@ from agentrooms.domain.keys import verify
 from agentrooms.domain.mandate import SignedMandate, mandate_hash
 from agentrooms.domain.verifier_set import QUORUM, VERIFIERS
 from agentrooms.errors import InvalidInput
-from agentrooms.events.vault import MemoryVault, NotInVault, Vault, put_mandates
+from agentrooms.events.vault import NotInVault, Vault
 
 HEAD_KEPT_S = 10.0  # how long /health, which anybody may ask, tells the same head block
 HEAD_TIMEOUT_S = 2.0
@@ -127,13 +127,12 @@ class VerifierService:
         """Returns this verifier's one vote on a deal, stored before it is answered."""
         case = asked.case
         self._check(asked.deal_id, case)
-        home, vault = self._home, MemoryVault()
-        put_mandates(vault, _mandates(case))
+        home = self._home
         actor = VerifierActor(
-            home.identity.name, home.identity.keys, home.view, vault, home.memory, set_version=home.set_version
+            home.identity.name, home.identity.keys, home.view, home.memory, set_version=home.set_version
         )
         with self._turn:  # a chain with an address has its own time: none is told it
-            sends = actor.receive(AskVote(case.terms, case.acceptances, 0, ""))
+            sends = actor.receive(AskVote(case, 0, ""))
         if not sends:
             raise Problem(503, "the chain does not answer; ask again")
         message = sends[0].message

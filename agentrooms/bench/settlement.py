@@ -66,9 +66,7 @@ class InHand(VerifierPlan, frozen=True):
         """Returns the verifier."""
         if self.silent:
             return _Silent()
-        return VerifierActor(
-            self.name, self.keys, _Seen(self.site), parts.vault, parts.memory, set_version=self.set_version
-        )
+        return VerifierActor(self.name, self.keys, _Seen(self.site), parts.memory, set_version=self.set_version)
 
 
 class _Silent:

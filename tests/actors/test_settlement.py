@@ -52,7 +52,7 @@ class Talk:
         self.actor = SettlementActor("settlement", "watcher", chain, self.vault, SET)
         self.verifiers: dict[str, Callable[[Message], list[Send]]] = {}
         for plan in verifier_plans(KEY, 1):
-            verifier = VerifierActor(plan.name, plan.keys, chain, self.vault, MemoryVault(), set_version=1)
+            verifier = VerifierActor(plan.name, plan.keys, chain, MemoryVault(), set_version=1)
             self.verifiers[f"verifier:{plan.name}"] = verifier.receive
         self.told: list[Message] = []
         self.shown: list[tuple[Stage, int]] = []

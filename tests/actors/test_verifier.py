@@ -13,29 +13,28 @@ from agentrooms.consensus.judgement import Case, Facts
 from agentrooms.consensus.votes import is_valid
 from agentrooms.domain.canonical import canonical
 from agentrooms.domain.deal import Decision, Terms, Vote
-from agentrooms.events.vault import MemoryVault, NotInVault, Vault, put_mandate
+from agentrooms.events.vault import MemoryVault, NotInVault, Vault
 from tests.domain import samples
-from tests.domain.samples import BUYER, SELLER, SET, START_MS, TERMS
+from tests.domain.samples import SET, START_MS, TERMS
 
 NAME = SET.verifiers[0].id
 
 
-def verifier(memory: Vault, *, knows: bool = True, chain: ChainView | None = None) -> VerifierActor:
-    """The first verifier of the set; one that knows no mandate must reject."""
-    vault = MemoryVault()
-    for mandate in (BUYER, SELLER) if knows else ():
-        put_mandate(vault, mandate)
+def verifier(memory: Vault, *, chain: ChainView | None = None) -> VerifierActor:
+    """The first verifier of the set."""
     keys = verifier_keys(samples.KEY, NAME)
-    return VerifierActor(NAME, keys, chain or samples.ledger(), vault, memory, set_version=SET.version)
+    return VerifierActor(NAME, keys, chain or samples.ledger(), memory, set_version=SET.version)
 
 
-def asked(terms: Terms = TERMS) -> AskVote:
-    return AskVote(terms, samples.acceptances(), START_MS, "settlement")
+def asked(terms: Terms = TERMS, *, knows: bool = True) -> AskVote:
+    """The question about a deal; without mandates, an honest verifier must reject."""
+    case = samples.case_of(terms) if knows else samples.case_of(terms, None, None)
+    return AskVote(case, START_MS, "settlement")
 
 
-def vote(actor: VerifierActor) -> Vote:
+def vote(actor: VerifierActor, *, knows: bool = True) -> Vote:
     """Its answer on the sample deal."""
-    (send,) = actor.receive(asked())
+    (send,) = actor.receive(asked(knows=knows))
     assert isinstance(send.message, VoteCast)
     return send.message.vote
 
@@ -45,7 +44,7 @@ def test_a_verifier_decides_a_deal_once() -> None:
     memory = MemoryVault()
     first = vote(verifier(memory))
     assert first.decision is Decision.APPROVE
-    assert vote(verifier(memory, knows=False)) == first
+    assert vote(verifier(memory), knows=False) == first
 
 
 def test_two_lives_at_once_give_one_vote() -> None:
@@ -64,7 +63,7 @@ def test_two_lives_at_once_give_one_vote() -> None:
                 raise NotInVault("not yet")
             return super().get(key)
 
-    assert vote(verifier(Raced(), knows=False)) == other
+    assert vote(verifier(Raced()), knows=False) == other
 
 
 def test_a_verifier_answers_nothing_of_another_chain_escrow_or_set() -> None:
@@ -102,7 +101,7 @@ def test_a_chain_that_does_not_answer_makes_a_verifier_silent() -> None:
 
 def test_a_word_that_is_not_the_agents_is_a_reason_to_reject() -> None:
     """The verifier believes neither the room nor settlement that both agreed."""
-    words = samples.acceptances(TERMS, "buyer", "buyer")
-    (send,) = verifier(MemoryVault()).receive(AskVote(TERMS, words, START_MS, "settlement"))
+    case = msgspec.structs.replace(samples.case_of(), acceptances=samples.acceptances(TERMS, "buyer", "buyer"))
+    (send,) = verifier(MemoryVault()).receive(AskVote(case, START_MS, "settlement"))
     assert isinstance(send.message, VoteCast)
     assert send.message.vote.annex.reasons == ("seller_acceptance_invalid",)

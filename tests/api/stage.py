@@ -160,7 +160,7 @@ class Deal(msgspec.Struct, frozen=True):
 
     @property
     def asked(self) -> AskVote:
-        return AskVote(self.terms, self.acceptances, START_MS, "settlement")
+        return AskVote(self.case, START_MS, "settlement")
 
 
 class Stage:
@@ -240,7 +240,7 @@ def closing(actors: Mapping[str, Actor]) -> None:
 
 def ask(service: Service, deal: Deal) -> Vote | None:
     """A service's vote on a deal, None when its stand-in says nothing."""
-    actor = RemoteVerifier(service.member, service.url, bytes(CALLER), deal.vault)
+    actor = RemoteVerifier(service.member, service.url, bytes(CALLER))
     try:
         sends = actor.receive(deal.asked)
     finally:

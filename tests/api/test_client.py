@@ -18,14 +18,13 @@ from agentrooms.api import verifier_home
 from agentrooms.api.verifier_home import MemoryLost
 from agentrooms.domain.verifier_set import VERIFIERS, Verifier
 from agentrooms.errors import InvalidInput
-from agentrooms.events.vault import MemoryVault
 from agentrooms.services.settings import Settings
 from tests.cli.commands import said
 from tests.domain import samples
-from tests.domain.samples import MEMBERS, START_MS, TERMS
+from tests.domain.samples import MEMBERS, START_MS
 
 MEMBER = MEMBERS[0]
-ASKED = AskVote(TERMS, samples.acceptances(), START_MS, "settlement")
+ASKED = AskVote(samples.case_of(), START_MS, "settlement")
 
 
 def consensus(name: str) -> bytes:
@@ -74,7 +73,7 @@ def liar() -> Iterator[Liar]:
 
 def heard(url: str) -> int:
     """How many answers the stand-in passes on."""
-    actor = RemoteVerifier(MEMBER, url, b"k" * 32, MemoryVault())
+    actor = RemoteVerifier(MEMBER, url, b"k" * 32)
     try:
         return len(actor.receive(ASKED))
     finally:
@@ -114,7 +113,7 @@ def test_nobody_there_is_silence() -> None:
 @pytest.mark.parametrize("url", ["", "verifier", "ftp://v", "http://", "http://me:pw@v", "http://v/?k=1", "http://v:x"])
 def test_an_address_that_cannot_be_asked_is_refused_at_once(url: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        RemoteVerifier(MEMBER, url, b"k" * 32, MemoryVault())
+        RemoteVerifier(MEMBER, url, b"k" * 32)
     assert "pw" not in str(caught.value)
 
 

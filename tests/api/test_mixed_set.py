@@ -10,7 +10,6 @@ from agentrooms.consensus.votes import is_valid
 from agentrooms.domain.canonical import canonical
 from agentrooms.domain.deal import Decision
 from agentrooms.events.file_vault import FileVault
-from agentrooms.events.vault import MemoryVault
 from agentrooms.services.failpoints import EXIT_STATUS, VARIABLE
 from tests.api.stage import REMOTE, Deal, Stage, ask, closing
 from tests.cli.commands import said
@@ -90,8 +89,10 @@ def test_of_another_chain_escrow_or_set_it_says_nothing(stage: Stage, changed: d
 
 
 def test_a_deal_without_its_mandates_is_rejected_by_name(stage: Stage) -> None:
-    """As by a verifier of this process whose vault holds none."""
-    vote = ask(stage.services[1], Deal(stage.deal().case, MemoryVault()))
+    """As by a verifier of this process that is asked without them."""
+    deal = stage.deal()
+    case = msgspec.structs.replace(deal.case, buyer=None, seller=None)
+    vote = ask(stage.services[1], Deal(case, deal.vault))
     assert vote is not None
     assert {"buyer_mandate_invalid:missing", "seller_mandate_invalid:missing"} <= set(vote.annex.reasons)
 

@@ -186,7 +186,9 @@ class World:
             self.runtime.tell(SECOND, Begin(ROOM, (message,)), self.schedule.second_ms)
 
     def _ask_rogue(self) -> None:
-        ask = AskVote(self.other, self.schedule.scene.words(self.other), samples.START_MS, ROGUE)
+        scene = self.schedule.scene
+        case = Case(terms=self.other, buyer=scene.buyer, seller=scene.seller, acceptances=scene.words(self.other))
+        ask = AskVote(case, samples.START_MS, ROGUE)
         for name in sorted(self.schedule.rogue):
             self.runtime.tell(verifier_address(name), ask)
 

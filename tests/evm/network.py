@@ -143,7 +143,7 @@ class Network:
         self.chain.probe()
         for name in samples.NAMES:
             view, keys = EvmView(self.rpc(name), site), verifier_keys(samples.KEY, name)
-            actor = VerifierActor(name, keys, view, vault, memory, set_version=1)
+            actor = VerifierActor(name, keys, view, memory, set_version=1)
             self.runtime.place(f"verifier:{name}", lambda actor=actor: actor)  # type: ignore[misc]
         self.settlement = SettlementActor(SETTLEMENT, "watcher", self.chain, vault, self.market.verifiers)
         self.runtime.place(SETTLEMENT, lambda: self.settlement)
