@@ -1,1 +1,1 @@
-"""What others reach over HTTP: the service of a remote verifier."""
+"""The API: REST, sockets, sign-in and limits over actors and read models; and a remote verifier's service."""

@@ -47,9 +47,10 @@ def serve(
 
     import msgspec
 
-    from agentrooms.api import verifier_app, verifier_home
-    from agentrooms.api.verifier_auth import Gate
-    from agentrooms.api.verifier_service import VerifierService
+    from agentrooms.api.verifier import app as verifier_app
+    from agentrooms.api.verifier import home as verifier_home
+    from agentrooms.api.verifier.gate import Gate
+    from agentrooms.api.verifier.service import VerifierService
     from agentrooms.cli.console import talk
     from agentrooms.cli.screen import cut_short
     from agentrooms.events.file_vault import FileVault
@@ -81,7 +82,7 @@ def serve(
 
 def identity() -> None:
     """Print the public record of the verifier of VERIFIER_DATA, to be registered in a set; keys are made if need be."""
-    from agentrooms.api.verifier_home import identity as identity_of
+    from agentrooms.api.verifier.home import identity as identity_of
     from agentrooms.cli.console import emit
     from agentrooms.services.settings import load_settings
 

@@ -10,14 +10,14 @@ import pytest
 from nacl.signing import SigningKey
 
 from agentrooms.actors.verifier_wire import NONCE_BYTES, REQUEST_BYTES_MAX, SKEW_MS, RunConsensus, authorization
-from agentrooms.api import verifier_auth
 from agentrooms.api.problems import MEDIA_TYPE, Problem
-from agentrooms.api.verifier_auth import Gate
+from agentrooms.api.verifier import gate as verifier_auth
+from agentrooms.api.verifier.gate import Gate
 from agentrooms.consensus.certificate import check_certificate
 from agentrooms.domain.deal import Decision
 from agentrooms.domain.keys import public_hex, sign
-from tests.api.stage import CALLER, LIMIT, SITE, Deal, Service, Stage, closing, key, vote_of
 from tests.domain.samples import wallet
+from tests.verifier_service.stage import CALLER, LIMIT, SITE, Deal, Service, Stage, closing, key, vote_of
 
 pytestmark = pytest.mark.xdist_group("verifier services")  # they start once, and take seconds
 CONSENSUS = "/run-consensus"

@@ -20,8 +20,8 @@ from starlette.requests import ClientDisconnect
 
 from agentrooms.actors.verifier_wire import REQUEST_BYTES_MAX, RUN_CONSENSUS, RunConsensus
 from agentrooms.api.problems import Problem, answer
-from agentrooms.api.verifier_auth import Gate
-from agentrooms.api.verifier_service import ExecuteEscrow, VerifierService, VerifyOwnership, VerifySignature
+from agentrooms.api.verifier.gate import Gate
+from agentrooms.api.verifier.service import ExecuteEscrow, VerifierService, VerifyOwnership, VerifySignature
 from agentrooms.chain.port import ChainError, ChainUnreachable
 from agentrooms.events.store import StoreError
 

@@ -14,7 +14,7 @@ from agentrooms.actors.messages import AskVote, VoteCast
 from agentrooms.actors.verifier import VerifierActor
 from agentrooms.actors.verifier_wire import Consensus, RunConsensus
 from agentrooms.api.problems import Problem
-from agentrooms.api.verifier_home import Home
+from agentrooms.api.verifier.home import Home
 from agentrooms.chain.contracts.artefact import load
 from agentrooms.chain.contracts.reasons import REASONS
 from agentrooms.chain.evm import calls

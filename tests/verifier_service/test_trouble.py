@@ -14,17 +14,17 @@ import pytest
 from agentrooms.actors.plans import verifier_keys
 from agentrooms.actors.verifier_wire import NONCE_BYTES, RunConsensus, authorization
 from agentrooms.api.problems import MEDIA_TYPE
-from agentrooms.api.verifier_app import verifier_app
-from agentrooms.api.verifier_auth import Gate, wall_ms
-from agentrooms.api.verifier_home import Home, Identity
-from agentrooms.api.verifier_service import VerifierService
+from agentrooms.api.verifier.app import verifier_app
+from agentrooms.api.verifier.gate import Gate, wall_ms
+from agentrooms.api.verifier.home import Home, Identity
+from agentrooms.api.verifier.service import VerifierService
 from agentrooms.chain.evm.rpc import Rpc
 from agentrooms.chain.evm.view import EvmView
 from agentrooms.chain.ledger import LEDGER
 from agentrooms.events.file_vault import FileVault
-from tests.api.stage import CALLER, key
 from tests.domain import samples
 from tests.domain.samples import SET, TERMS
+from tests.verifier_service.stage import CALLER, key
 
 NAME = SET.verifiers[0].id
 IDENTITY = Identity(NAME, verifier_keys(samples.KEY, NAME))

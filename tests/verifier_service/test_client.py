@@ -14,8 +14,8 @@ from agentrooms.actors.messages import AskVote
 from agentrooms.actors.plans import RemoteVerifierPlan, mixed_plans
 from agentrooms.actors.verifier_client import RemoteVerifier, load_remotes
 from agentrooms.actors.verifier_wire import ANSWER_BYTES_MAX, Consensus
-from agentrooms.api import verifier_home
-from agentrooms.api.verifier_home import MemoryLost
+from agentrooms.api.verifier import home as verifier_home
+from agentrooms.api.verifier.home import MemoryLost
 from agentrooms.domain.verifier_set import VERIFIERS, Verifier
 from agentrooms.errors import InvalidInput
 from agentrooms.services.settings import Settings

@@ -11,8 +11,8 @@ from agentrooms.domain.canonical import canonical
 from agentrooms.domain.deal import Decision
 from agentrooms.events.file_vault import FileVault
 from agentrooms.services.failpoints import EXIT_STATUS, VARIABLE
-from tests.api.stage import REMOTE, Deal, Stage, ask, closing
 from tests.cli.commands import said
+from tests.verifier_service.stage import REMOTE, Deal, Stage, ask, closing
 
 pytestmark = pytest.mark.xdist_group("verifier services")  # they start once, and take seconds
 

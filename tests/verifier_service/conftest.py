@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.api.stage import Stage
+from tests.verifier_service.stage import Stage
 
 
 @pytest.fixture(scope="session")
