@@ -275,6 +275,7 @@ class SettlingSystem:
     def pid_of(self, room: str, address: str) -> int:
         """Returns the number of a process, once it lives."""
         if address == DEVNET:
+            assert self.keeper.pid is not None
             return self.keeper.pid
         found = partial(process_of, self.scope, _address(room, address))
         self.await_(f"{address} lives", lambda: found() is not None)

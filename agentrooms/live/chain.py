@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +12,7 @@ import msgspec
 from agentrooms.chain.spec import ChainMode, ChainSpec
 from agentrooms.domain.site import Site
 from agentrooms.errors import AgentroomsError, InvalidInput
+from agentrooms.services.child import Keeper
 from agentrooms.services.folder import DataFolder
 from agentrooms.services.settings import Settings
 
@@ -21,9 +20,6 @@ CHAIN = "chain"  # folder of the devnet's data
 CHOSEN = "chain.json"
 ENGINES = {ChainMode.DEVNET: "pyevm", ChainMode.ANVIL: "anvil"}  # of devnets; also what the file is called
 LOOPBACK = "127.0.0.1"
-BACKOFF_S = (0.1, 5.0)  # before a devnet that ended is started again
-
-log = logging.getLogger(__name__)
 
 
 class ChainChanged(AgentroomsError):
@@ -118,7 +114,7 @@ def chosen(folder: DataFolder) -> Chosen | None:
         raise ChainChanged(f"{file} is damaged: {error}", hint="restore it from a backup") from error
 
 
-class DevnetKeeper:
+class DevnetKeeper(Keeper):
     """A devnet on one port. It is started again when it ends; its blocks are in the folder `data`."""
 
     def __init__(self, data: Path, said: Path, spec: ChainSpec) -> None:
@@ -127,44 +123,11 @@ class DevnetKeeper:
 
         data.mkdir(exist_ok=True)
         engine = ENGINES[spec.mode]
-        self._options = ("--path", str(data / engine), "--chain-id", str(spec.site.chain_id), "--engine", engine)
-        self._log = said
-        self._make = DevnetProcess
-        self._stopping = threading.Event()
-        self._process = self._make(self._log, *self._options, "--port", str(_free_port()))
-        self.url = self._process.url
-        self._thread = threading.Thread(target=self._keep, name="devnet", daemon=True)
-        self._thread.start()
-
-    @property
-    def pid(self) -> int:
-        """The number of the devnet's process."""
-        return self._process.pid
-
-    def stop(self) -> None:
-        """Ends the devnet."""
-        self._stopping.set()
-        self._process.stop()
-        self._thread.join()
-
-    def _keep(self) -> None:
+        options = ("--path", str(data / engine), "--chain-id", str(spec.site.chain_id), "--engine", engine)
+        first = DevnetProcess(said, *options, "--port", str(_free_port()))
+        self.url = first.url
         port = self.url.rpartition(":")[2]
-        wait = BACKOFF_S[0]
-        while True:
-            self._process.wait()
-            if self._stopping.is_set():
-                return
-            log.warning("the devnet ended; it is started again")
-            self._process.stop()  # what is left of it here: its pipes
-            try:
-                self._process = self._make(self._log, *self._options, "--port", port)
-                wait = BACKOFF_S[0]
-            except AgentroomsError:
-                log.exception("the devnet does not start")
-                wait = min(BACKOFF_S[1], wait * 2)
-            if self._stopping.wait(wait):
-                self._process.stop()
-                return
+        super().__init__(lambda: DevnetProcess(said, *options, "--port", port), "the devnet", first)
 
 
 def _free_port() -> int:

@@ -18,8 +18,8 @@ import pytest
 from agentrooms.chain.devnet.engine import CHAIN_ID, DEPLOYER_KEY, START_MS, EngineUnusable
 from agentrooms.chain.devnet.process import DevnetProcess
 from agentrooms.chain.devnet.pyevm import PyEvm
-from agentrooms.chain.devnet.server import listening
 from agentrooms.domain.secp256k1 import address_of
+from agentrooms.services.listening import listening
 from tests.devnet.contracts import KEEPER, deployed, done, signed, word
 from tests.devnet.engines import ENGINES, make_engine
 from tests.devnet.processes import GONE_TIMEOUT_S, gone
@@ -43,7 +43,7 @@ def test_a_server_serves_its_chain_and_stops(tmp_path: Path, engine_kind: str, m
     options = ("--path", str(path), "--mode", mode, "--engine", engine_kind)
     server = DevnetProcess(log, *options)
     try:
-        assert server.ready.chain_id == CHAIN_ID
+        assert server.devnet.chain_id == CHAIN_ID
         with httpx.Client(base_url=server.url, timeout=GONE_TIMEOUT_S) as http:
             transaction_hash = ask(http, "eth_sendRawTransaction", raw)
             if mode == "command":
@@ -70,7 +70,7 @@ def test_a_chain_is_served_by_one_process(tmp_path: Path) -> None:
 
 
 def test_a_port_that_is_taken_is_an_error_in_words(tmp_path: Path) -> None:
-    with listening(0) as taken:
+    with listening("127.0.0.1", 0) as taken:
         assert taken.proto == socket.IPPROTO_TCP  # for which asyncio sends answers at once
         with pytest.raises(EngineUnusable, match=r"port .* cannot be used"):
             DevnetProcess(tmp_path / "log", "--port", str(taken.getsockname()[1]))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import socket
 import sys
 import threading
 import time
@@ -19,12 +18,13 @@ import msgspec
 import uvicorn
 
 from agentrooms.chain.devnet.anvil import Anvil
-from agentrooms.chain.devnet.engine import CHAIN_ID, START_MS, Engine, EngineUnusable, Genesis
+from agentrooms.chain.devnet.engine import CHAIN_ID, START_MS, Engine, Genesis
 from agentrooms.chain.devnet.node import BLOCK_MS, CommandNode, LiveNode
 from agentrooms.chain.devnet.pyevm import PyEvm
 from agentrooms.chain.devnet.rpc import Dispatcher
 from agentrooms.chain.devnet.transport import Asgi
 from agentrooms.errors import AgentroomsError
+from agentrooms.services.listening import listening
 
 HOST = "127.0.0.1"
 STOP_S = 2  # for requests in flight when it is told to stop
@@ -65,7 +65,7 @@ def _serve(engine: Engine, given: argparse.Namespace) -> None:
         timeout_graceful_shutdown=STOP_S,
     )
     server = uvicorn.Server(config)
-    with listening(given.port) as listener:
+    with listening(HOST, given.port) as listener:
         if given.with_parent:
             threading.Thread(target=_end_with_stdin, args=(server,), daemon=True).start()
         url = f"http://{HOST}:{listener.getsockname()[1]}"
@@ -73,22 +73,6 @@ def _serve(engine: Engine, given: argparse.Namespace) -> None:
         sys.stdout.write(msgspec.json.encode(ready).decode() + "\n")
         sys.stdout.flush()
         server.run(sockets=[listener])
-
-
-def listening(port: int) -> socket.socket:
-    """Returns a socket that listens on loopback.
-
-    It is named as TCP, or asyncio leaves Nagle's algorithm on, and each answer waits 40 ms for an acknowledgement.
-    """
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((HOST, port))
-        listener.listen()
-    except OSError as error:
-        listener.close()
-        raise EngineUnusable(f"port {port} of {HOST} cannot be used: {error}", hint="take another, or 0") from error
-    return listener
 
 
 def _end_with_stdin(server: uvicorn.Server) -> None:
