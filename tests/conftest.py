@@ -6,6 +6,8 @@ import os
 import secrets
 import shlex
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import psycopg
 import pytest
@@ -15,9 +17,40 @@ from psycopg import sql
 
 from agentrooms.services.postgres import Postgres
 from agentrooms.services.redis import Redis
+from tests.measuring import children_unmeasured
 
 for _name in ("COLUMNS", "LINES"):  # given to processes that share the tests; what commands print depends on it
     os.environ.pop(_name, None)
+os.environ["API_PORT"] = "0"  # systems of several tests run side by side
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of processes would each compile all modules again
+
+# Folders and modules that run whole systems again and again, over lines that quicker tests measure; or that spend their
+# time in an EVM. Measuring lines makes all that takes Python three times as long.
+UNMEASURED = (
+    "tests/actors/test_rebuild.py",
+    "tests/actors/test_runs.py",
+    "tests/audit/test_bytes.py",
+    "tests/audit/test_intact.py",
+    "tests/audit/test_rewritten.py",
+    "tests/audit/test_tampering.py",
+    "tests/chaos/test_writers.py",
+    "tests/contracts/",
+    "tests/devnet/test_engine.py",
+    "tests/devnet/test_server.py",
+    "tests/events/test_concurrency.py",
+    "tests/events/test_guards_bite.py",
+    "tests/evm/test_conformance.py",
+    "tests/evm/test_mainsail.py",
+    "tests/evm/test_restored.py",
+    "tests/live/test_crash.py",
+    "tests/live_archive/test_reexecution.py",
+    "tests/live_archive/test_tampering.py",
+    "tests/projections/test_rebuild.py",
+    "tests/sim/test_influence.py",
+    "tests/sim/test_words_move_nothing.py",
+    "tests/strategies/test_any_situation.py",
+    "tests/strategies/test_self_play.py",
+)
 
 PROFILE_VARIABLE = "AGENTROOMS_HYPOTHESIS"  # default, or long for campaigns
 PROFILE = os.environ.get(PROFILE_VARIABLE, "default")
@@ -38,18 +71,32 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Lets xdist see the groups it has made: it writes them where pytest, from 9.2 on, does not look any more.
-
-    Tests of contracts and engines spend their time in an EVM; measuring lines meanwhile triples it.
-    """
+    """Lets xdist see the groups it has made: it writes them where pytest, from 9.2 on, does not look any more."""
     for item in items:
-        if item.nodeid.startswith(("tests/contracts/", "tests/devnet/")) and item.config.pluginmanager.hasplugin(
-            "_cov"
-        ):
-            item.add_marker("no_cover")
         grouped = vars(item).get("_nodeid")
         if grouped is not None and grouped != item.nodeid:
             item._id = NodeId.parse(grouped)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Runs a test with all its fixtures, and the processes they start, without measuring lines if it is among those."""
+    coverage = item.config.pluginmanager.getplugin("_cov")
+    if coverage is None or not item.nodeid.startswith(UNMEASURED):
+        return (yield)
+    with unmeasured(coverage.cov_controller):
+        return (yield)
+
+
+@contextmanager
+def unmeasured(controller: Any) -> Iterator[None]:
+    """Stops measuring lines within the block, here and in processes that are started there."""
+    controller.pause()
+    try:
+        with children_unmeasured():
+            yield
+    finally:
+        controller.resume()
 
 
 @pytest.hookimpl(wrapper=True)

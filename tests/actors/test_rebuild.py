@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -43,6 +45,7 @@ def rebuilt(run: RunSettings, silent: int, kills: dict[int, list[str]]) -> tuple
     return runs.log_of(made)
 
 
+@cache
 def steps(run: RunSettings, silent: int) -> int:
     """How many messages a run has."""
     made = runs.engine(run, silent=silent, hosts=HOSTS)

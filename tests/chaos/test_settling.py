@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -23,6 +22,7 @@ from agentrooms.live.access import LOG
 from agentrooms.live.recruiting import BUDGET_USDC_MICROS
 from agentrooms.live.wallets import mock_wallet
 from tests.chaos.strangers import FEE_WEI, Account, calldata
+from tests.measuring import children_unmeasured
 
 SLICE = (26, 111, 160)  # the devnet, the log writer and the room, each at another step
 SITE = site_of(LIVE_CHAIN_ID)
@@ -40,11 +40,8 @@ def test_the_pairs_are_all_victims_at_all_steps_and_the_slice_is_of_several() ->
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SettlingSystem]:
     """One for all tests of the module, on services of its own; its many processes are not measured."""
     folder = tmp_path_factory.mktemp("settling")
-    with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith("COVERAGE_PROCESS")]:
-            patch.delenv(name)
-        with ground(folder) as services, settling_system(services, folder) as made:
-            yield made
+    with children_unmeasured(), ground(folder) as services, settling_system(services, folder) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from agentrooms.cli import main as entry
+from tests.measuring import PREFIX
 
 AGENTROOMS = str(Path(sys.executable).with_name("agentrooms"))
 TIMEOUT_S = 60
@@ -26,7 +27,7 @@ def environment(**extra: str) -> dict[str, str]:
 
 def uncovered(**extra: str) -> dict[str, str]:
     """Returns the same for a command that starts a cluster: its many processes are not measured, which takes long."""
-    return {name: value for name, value in environment(**extra).items() if not name.startswith("COVERAGE_PROCESS")}
+    return {name: value for name, value in environment(**extra).items() if not name.startswith(PREFIX)}
 
 
 def agentrooms(

@@ -33,7 +33,7 @@ ASKED = "Asking the system running in "
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """A running system, which the commands of this module find by AGENTROOMS_DATA."""
     with (
-        up(tmp_path_factory.mktemp("live"), "--speed", "max", "--seed", "7") as started,
+        up(tmp_path_factory.mktemp("live"), "--speed", "10", "--seed", "7") as started,
         pytest.MonkeyPatch.context() as patch,
     ):
         patch.setenv("AGENTROOMS_DATA", str(started.data))
@@ -146,6 +146,7 @@ def test_how_far_deals_are_goes_out_while_they_are_settled(live: Up, where: Runn
                 told.append(msgspec.json.decode(message["data"], type=Shown))
             return bool(told)
 
+        document("swarm", "run", "small_test", "--live", "--speed", "max")
         wait_for(listen)
     assert 0 < told[0].percent < 100
     assert told[0].stage is at_percent(told[0].percent)
@@ -448,7 +449,7 @@ def test_a_backup_of_a_running_system_goes_on_and_verifies_where_it_is_restored(
     assert names == {"events.ndjson", "manifest.json", "vault.ndjson"}
     assert all((tmp_path / "before" / n).read_bytes() == (tmp_path / "after" / n).read_bytes() for n in names)
     assert "come out again to the byte" in agentrooms("verify", tmp_path / "after", "--re-execute").stdout
-    with up(tmp_path, "--speed", "max", "--seed", "9") as again:
+    with up(tmp_path, "--seed", "9") as again:
         wait_for((data / RUNNING).exists, again.tell)
         node = msgspec.json.decode((data / RUNNING).read_bytes(), type=Running).chain_url
         agentrooms("export", room, "--open-limits", "--out", tmp_path / "whole")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from agentrooms.bench.swarms import start_cluster, stop_cluster
+from tests.measuring import children_unmeasured
 
 NODES = 2  # beside the head, which carries the services
 
@@ -23,9 +23,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
     """A cluster of this machine alone."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith("COVERAGE_PROCESS")]:
-            patch.delenv(name)  # its many processes are not measured, which takes long
+    with children_unmeasured():
         started = start_cluster(NODES)
     try:
         yield

@@ -29,6 +29,8 @@ from agentrooms.services.ray import (
     memory_free,
     start_ray,
 )
+from tests.cli.commands import uncovered
+from tests.measuring import children_unmeasured
 
 DRIVER = """
 import json, os, sys
@@ -69,7 +71,7 @@ TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 def launch() -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-W", "error", "-c", DRIVER],
-        env={**os.environ, **TOKEN},
+        env=uncovered(**TOKEN),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -98,7 +100,7 @@ def test_ctrl_c_reaches_the_driver_alone_and_a_stop_leaves_no_process() -> None:
         assert pid in [process.pid for process in processes]
         assert threads == "1"
         joiner = [sys.executable, "-W", "error", "-c", JOINER, address]
-        joined = subprocess.run(joiner, env={**os.environ, **TOKEN}, check=True, capture_output=True, text=True)
+        joined = subprocess.run(joiner, env=uncovered(**TOKEN), check=True, capture_output=True, text=True)
         assert json.loads(joined.stdout) == [address, False]
         os.killpg(driver.pid, signal.SIGINT)  # as a terminal does
         assert read(driver) == [pid, "1"]  # the same actor answers: leaving and Ctrl-C have not ended it
@@ -126,7 +128,8 @@ def test_an_address_where_nothing_listens_is_an_error_at_once() -> None:
 
 @pytest.fixture(scope="module")
 def own() -> Iterator[Cluster]:
-    cluster = start_ray(None, num_cpus=1)
+    with children_unmeasured():
+        cluster = start_ray(None, num_cpus=1)
     yield cluster
     cluster.stop()
 
