@@ -26,14 +26,17 @@ LINES_MAX = 450
 # From top to bottom. A layer may import the layers below it; those in one row may not import each other.
 LAYERS = [
     ["cli"],
-    ["api"],
     ["bench", "chaos"],
+    ["client"],
+    ["api"],
     ["live"],
+    ["jobs"],
     ["sim"],
     ["projections"],
     ["actors"],
     ["chain", "language"],
     ["consensus"],
+    ["accounts"],
     ["events"],
     ["services"],
     ["domain"],

@@ -123,6 +123,8 @@ class Clearing:
                 return posting.spawn(room, spawned)
             case messages.Close():
                 return posting.close_room(room, CloseReason.REQUESTED, round_)
+            case messages.Speak():
+                return posting.speak(room, replace(command.spoke, round=round_))
         agent = room.agents.get(command.agent)
         if agent is None:
             raise Rejection(f"agent {command.agent} is not in room {room.id}")
@@ -223,7 +225,7 @@ def _agent_of(command: messages.Command) -> str:
     match command:
         case messages.Spawn():
             return command.agent.agent
-        case messages.Close():
+        case messages.Close() | messages.Speak():
             return ""
     return command.agent
 

@@ -10,6 +10,7 @@ from agentrooms.domain.agent import AgentSpawned
 from agentrooms.domain.deal import Acceptance, FailReason, Misbehaviour, Receipt, Terms, Vote
 from agentrooms.domain.event import Event
 from agentrooms.domain.progress import Stage
+from agentrooms.domain.room import PersonSpoke
 from agentrooms.domain.terms import LeaveReason, StrategyName, Style
 
 
@@ -68,15 +69,22 @@ class Close(Message, frozen=True):
     id: str = ""
 
 
+class Speak(Message, frozen=True):
+    """To a room: a person says something; the room sets the round."""
+
+    spoke: PersonSpoke
+    id: str = ""
+
+
 class Scheduled(Message, frozen=True):
     """To a room: take a command not before this round; those of one round in their `order`, then as they came."""
 
     round: int
-    command: Spawn | Pause | Resume | Remove | Reconfigure | Close
+    command: Spawn | Pause | Resume | Remove | Reconfigure | Close | Speak
     order: int = 0
 
 
-Command = Spawn | Pause | Resume | Remove | Reconfigure | Close
+Command = Spawn | Pause | Resume | Remove | Reconfigure | Close | Speak
 """What people want of a room. A command with an `id` has one effect, however often it is sent."""
 
 

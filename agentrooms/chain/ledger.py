@@ -19,7 +19,7 @@ from agentrooms.consensus.judgement import Case, Facts, judge
 from agentrooms.domain.canonical import canonical, digest
 from agentrooms.domain.deal import Decision, Receipt, Terms
 from agentrooms.domain.eip712 import ZERO_ADDRESS
-from agentrooms.domain.ledger import LedgerFunded, LedgerMinted
+from agentrooms.domain.ledger import LedgerFunded, LedgerMinted, WalletFueled
 from agentrooms.domain.site import Site
 from agentrooms.domain.verifier_set import VerifierSet
 from agentrooms.events.vault import MemoryVault, NotInVault, Vault
@@ -37,12 +37,13 @@ _EXECUTION = msgspec.json.Decoder(Execution)
 
 
 class Provided(msgspec.Struct, frozen=True, tag="provided"):
-    """What was given from outside under one key: money, items, the verifiers that count from now on."""
+    """What was given from outside under one key: money, items, native coin, the verifiers that count from now on."""
 
     key: str
     funds: tuple[LedgerFunded, ...] = ()
     mints: tuple[LedgerMinted, ...] = ()
     verifiers: VerifierSet | None = None
+    fuels: tuple[WalletFueled, ...] = ()
 
 
 class Mined(msgspec.Struct, frozen=True, tag="sent"):
@@ -86,6 +87,8 @@ class LedgerChain:
 
     def provide(self, provided: Provided) -> None:
         """Mints USDC and items, sets allowances, registers verifiers; the same key again changes nothing.
+
+        It has no native coin, so none is given.
 
         Raises ChainError when an item exists already.
         """

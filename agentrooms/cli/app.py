@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from agentrooms import __version__
 from agentrooms.cli import (
     agent,
+    api,
     backup,
     bench,
     chain,
@@ -21,6 +22,7 @@ from agentrooms.cli import (
     doctor,
     export,
     fork,
+    jobs,
     projections,
     replay,
     room,
@@ -36,7 +38,22 @@ from agentrooms.cli.examples import examples
 ORDER = (
     *("up", "status", "room", "agent", "swarm", "deal"),
     *("verify", "verifiers", "replay", "fork", "compare", "export"),
-    *("db", "projections", "backup", "restore", "bench", "chaos", "doctor", "verifier", "chain"),
+    *(
+        "api",
+        "jobs",
+        "openapi",
+        "asyncapi",
+        "postman",
+        "db",
+        "projections",
+        "backup",
+        "restore",
+        "bench",
+        "chaos",
+        "doctor",
+        "verifier",
+        "chain",
+    ),
 )
 
 
@@ -92,6 +109,8 @@ for _module in (
     replay,
     fork,
     export,
+    api,
+    jobs,
     db,
     projections,
     backup,

@@ -21,14 +21,16 @@ from agentrooms.domain.deal import (
     EscrowSubmitted,
     VerifierAccused,
 )
+from agentrooms.domain.eip712 import shortened
 from agentrooms.domain.event import Event
 from agentrooms.domain.explain import explain, why_failed
 from agentrooms.domain.folding import evolve
 from agentrooms.domain.progress import Stage
-from agentrooms.domain.room import ActPosted, QuoteExpired, Room, RoomClosed
+from agentrooms.domain.room import ActPosted, PersonSpoke, QuoteExpired, Room, RoomClosed
 from agentrooms.domain.terms import ActKind, Role
 
 ROLE_STYLES = {Role.BUYER: "cyan", Role.SELLER: "magenta"}
+PERSON_AVATAR = "👤"
 
 
 class Kind(StrEnum):
@@ -44,7 +46,7 @@ class Kind(StrEnum):
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of a room's life. `agent` is empty when nobody in particular did it; price in micro-USDC."""
+    """One line of a room's life. `agent` is empty when none did it, `name` too when nobody did; price in micro-USDC."""
 
     round: int
     kind: Kind
@@ -81,6 +83,9 @@ def line_of(room: Room, event: Event) -> Line | None:
     match event:
         case ActPosted():
             return _said(room.agents[event.agent], event)
+        case PersonSpoke():
+            name = shortened(event.wallet)
+            return Line(round=event.round, kind=Kind.SAID, text=event.text, name=name, avatar=PERSON_AVATAR)
         case AgentSpawned():
             return _of(room.agents[event.agent], Kind.CAME, event.round, f"joins and {_purpose(room, event)}")
         case AgentLeft():
@@ -119,13 +124,13 @@ def rich_line(line: Line, *, rounds: bool = False) -> Text:
     if line.kind in {Kind.DEAL, Kind.ENDED}:
         text.append(clean(line.text), style="bold green" if line.kind is Kind.DEAL else "bold red")
         return text
-    if line.agent:
+    if line.name:
         text.append(clean(f"{line.avatar} "))
         text.append(clean(line.name), style=f"bold {ROLE_STYLES[line.role]}" if line.role else "bold")
     if line.kind is not Kind.SAID:
-        text.append(clean(f" {line.text}" if line.agent else line.text), style="dim")
+        text.append(clean(f" {line.text}" if line.name else line.text), style="dim")
         return text
-    if line.mood != "calm":
+    if line.mood not in {"", "calm"}:
         text.append(f" ({line.mood})", style="italic dim")
     text.append(f": {clean(line.text)}")
     if line.price_usdc_micros is not None:

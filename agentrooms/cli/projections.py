@@ -49,17 +49,23 @@ def rebuild(json: Json = False) -> None:
 
 
 def check(json: Json = False) -> None:
-    """Make all tables a second time and compare them with those in use, row by row. Exit code 1 when they differ."""
+    """Make all tables a second time and compare them with those in use, row by row. Exit code 1 when they differ.
+
+    What was said in rooms that were archived long ago may be gone from the tables.
+    """
     import msgspec
 
     from agentrooms.cli.console import clean, emit, out, table
+    from agentrooms.jobs.cleanup import archived_rooms
     from agentrooms.live.access import READ
     from agentrooms.projections import check as tables
     from agentrooms.projections.read_rows import READ_TABLES
     from agentrooms.projections.read_views import VIEWS
+    from agentrooms.services.settings import load_settings
 
+    archived = archived_rooms(load_settings().agentrooms_data)
     with _log() as (dsn, store), _progress() as progress:
-        differences = tables.check(store, dsn, READ, progress)
+        differences = tables.check(store, dsn, READ, progress, archived)
     if json:
         emit({"equal": not differences, "differences": msgspec.to_builtins(differences)})
     else:

@@ -41,6 +41,11 @@ def is_address(text: str) -> bool:
     return _ADDRESS.fullmatch(text) is not None
 
 
+def shortened(text: str) -> str:
+    """Returns an address as people read it, such as `0xb47e…3bbb`."""
+    return f"{text[:6]}…{text[-4:]}"
+
+
 def uint(value: int) -> bytes:
     """Returns a uint256 word. Raises InvalidInput for what is none."""
     if not 0 <= value <= WORD_MAX:
@@ -66,6 +71,12 @@ def word(text: str) -> bytes:
 def type_hash(type_: str) -> bytes:
     """Returns the hash of a type as it is written, such as `Deal(bytes32 dealId,...)`."""
     return keccak(type_.encode("ascii"))
+
+
+def members(type_: str) -> list[dict[str, str]]:
+    """Returns a type as it is written, such as `Trait(bytes32 key,bytes32 value)`, as the list that wallets take."""
+    pairs = (member.split(" ") for member in type_.partition("(")[2].removesuffix(")").split(","))
+    return [{"name": name, "type": kind} for kind, name in pairs]
 
 
 def struct_hash(type_: str, *words: bytes) -> bytes:

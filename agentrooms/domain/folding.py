@@ -27,10 +27,11 @@ from agentrooms.domain.deal import (
     VerifierAccused,
 )
 from agentrooms.domain.event import Event
-from agentrooms.domain.record import MESSAGES_A_MINUTE, Record
+from agentrooms.domain.record import MESSAGES_A_MINUTE, MINUTE_MS, Record
 from agentrooms.domain.room import (
     ActPosted,
     ActsExplained,
+    PersonSpoke,
     Quote,
     QuoteExpired,
     Room,
@@ -60,6 +61,7 @@ class Draft:
             deals=dict(room.deals),
             items=dict(room.items),
             rests=dict(room.rests),
+            persons=dict(room.persons),
         )
         self.round = room.round
         self.lines = deque(room.lines, maxlen=LINES_KEPT)
@@ -153,6 +155,17 @@ def _posted(draft: Draft, event: ActPosted) -> None:
         _drop_quote(room, event.agent)
     _count(room, agent, event)
     draft.lines.append(event.text)
+    draft.round = event.round
+
+
+def _person_spoke(draft: Draft, event: PersonSpoke) -> None:
+    """Notes when the user spoke, and forgets whoever has been silent for a minute: their rate is free again."""
+    room = draft.room
+    for user, rounds in list(room.persons.items()):
+        if (event.round - rounds[-1]) * room.round_ms >= MINUTE_MS:
+            del room.persons[user]
+    spoken = room.persons.get(event.user, ())
+    room.persons[event.user] = (*spoken[1 - MESSAGES_A_MINUTE :], event.round)
     draft.round = event.round
 
 
@@ -281,6 +294,7 @@ _HANDLERS: dict[type[Event], Callable[[Draft, Any], None]] = {
     ActPosted: _posted,
     ActsExplained: _explained,
     QuoteExpired: _expired,
+    PersonSpoke: _person_spoke,
     DealLocked: _locked,
     DealVerifying: _deal_moved,
     DealCertified: _deal_moved,

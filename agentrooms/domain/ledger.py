@@ -1,4 +1,4 @@
-"""What wallets of simulations and demos are given before they trade, and what they sign for the escrow to take it."""
+"""What wallets of simulations and demos are given before they trade, and what mock ones sign for the escrow to take it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from agentrooms.domain.event import Event
 
 
 class LedgerFunded(Event, frozen=True):
-    """A mock wallet holds USDC and lets the escrow take up to the allowance. Micro-USDC.
+    """A wallet was given USDC and lets the escrow take up to the allowance. Micro-USDC.
 
-    `permit` is its signature (EIP-2612, hex) on a chain that asks for one, else "".
+    `permit` is a mock wallet's signature (EIP-2612, hex) on a chain that asks for one, else "". A person's wallet
+    on such a chain allows nothing yet: it does so itself.
     """
 
     allowance_usdc_micros: int
@@ -17,10 +18,17 @@ class LedgerFunded(Event, frozen=True):
     permit: str = ""
 
 
-class LedgerMinted(Event, frozen=True):
-    """A mock wallet owns an item; `approved` lets the escrow move it.
+class WalletFueled(Event, frozen=True):
+    """A person's wallet on a devnet was given native coin, in gwei, for the fees of its own transactions."""
 
-    `approval` is the wallet's raw transaction (hex) on a chain that asks for one, else "".
+    amount_gwei: int
+    wallet: str
+
+
+class LedgerMinted(Event, frozen=True):
+    """A wallet was given a new item; `approved` lets the escrow move it.
+
+    `approval` is a mock wallet's raw transaction (hex) on a chain that asks for one, else "".
     """
 
     approved: bool

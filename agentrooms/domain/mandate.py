@@ -7,6 +7,7 @@ the one function here, `breach`.
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import msgspec
 
@@ -29,6 +30,7 @@ _MANDATE = (
     "address currency,uint256 minPrice,uint256 maxPrice,uint256 notBefore,uint256 expiry,uint256 fills,"
     f"uint256 counter,bytes32 details,bytes32 salt){_TRAIT}"
 )
+_TYPES = {"EIP712Domain": eip712.DOMAIN_TYPE, "Mandate": _MANDATE.removesuffix(_TRAIT), "Trait": _TRAIT}
 SELLER_CODE, BUYER_CODE = 0, 1
 
 
@@ -131,6 +133,39 @@ def mandate_hash(mandate: Mandate) -> str:
 def mandate_digest(mandate: Mandate, escrow: EscrowDomain) -> bytes:
     """Returns what a principal signs: the mandate, for one escrow on one chain."""
     return eip712.digest(escrow, bytes.fromhex(mandate_hash(mandate)))
+
+
+def typed_data(mandate: Mandate, escrow: EscrowDomain) -> dict[str, Any]:
+    """Returns what `eth_signTypedData_v4` has a wallet show and sign: the same digest as `mandate_digest`.
+
+    Numbers of 256 bits are decimal strings: not every JSON reader keeps large integers.
+    """
+    least, most = price_bounds(mandate)
+    domain = {
+        "name": eip712.DOMAIN_NAME,
+        "version": eip712.DOMAIN_VERSION,
+        "chainId": escrow.chain_id,
+        "verifyingContract": escrow.address,
+    }
+    message = {
+        "principal": mandate.principal,
+        "role": SELLER_CODE if mandate.role is Role.SELLER else BUYER_CODE,
+        "agent": mandate.session_key,
+        "collection": mandate.collection,
+        "items": "0x" + item_root(mandate).hex(),
+        "traits": [{"key": "0x" + key.hex(), "value": "0x" + value.hex()} for key, value in required_traits(mandate)],
+        "currency": mandate.currency,
+        "minPrice": str(least),
+        "maxPrice": str(most),
+        "notBefore": str(mandate.not_before_ms),
+        "expiry": str(mandate.expires_at_ms),
+        "fills": str(mandate.fills),
+        "counter": str(mandate.counter),
+        "details": "0x" + details(mandate),
+        "salt": "0x" + mandate.salt,
+    }
+    types = {name: eip712.members(text) for name, text in _TYPES.items()}
+    return {"types": types, "primaryType": "Mandate", "domain": domain, "message": message}
 
 
 def sign_mandate(mandate: Mandate, escrow: EscrowDomain, key: bytes) -> SignedMandate:

@@ -8,20 +8,33 @@ from agentrooms.domain import agent as agents_
 from agentrooms.domain.act import Act
 from agentrooms.domain.agent import Agent, AgentSpawned
 from agentrooms.domain.assets import Item
+from agentrooms.domain.canonical import is_normal
 from agentrooms.domain.collection import Collection
 from agentrooms.domain.deal import DealCompleted, DealFailed, DealLocked, Terms, deal_hash, deal_id
 from agentrooms.domain.event import Event
 from agentrooms.domain.mandate import Mandate, SignedMandate, breach, broken_rule, is_signed
 from agentrooms.domain.market import fits, rests
 from agentrooms.domain.money import is_price
-from agentrooms.domain.record import may_speak
-from agentrooms.domain.room import ActPosted, CloseReason, Quote, QuoteExpired, Room, RoomClosed, RoomOpened, RoomStatus
+from agentrooms.domain.record import MESSAGES_A_MINUTE, MINUTE_MS, may_speak, within_rate
+from agentrooms.domain.room import (
+    ActPosted,
+    CloseReason,
+    PersonSpoke,
+    Quote,
+    QuoteExpired,
+    Room,
+    RoomClosed,
+    RoomOpened,
+    RoomStatus,
+)
 from agentrooms.domain.site import Site
 from agentrooms.domain.terms import ActKind, AgentStatus, LeaveReason, Mood, Role
+from agentrooms.domain.user import user_id
 from agentrooms.errors import Rejection
 
 AGENTS_MAX = 1000  # in one room
 TEXT_CHARACTERS_MAX = 280
+PERSONS_MAX = 1000  # users who speak in one room within a minute
 
 
 class Venue(msgspec.Struct, frozen=True):
@@ -93,6 +106,24 @@ def spawn(room: Room, event: AgentSpawned) -> list[Event]:
         raise Rejection(f"room {room.id} is full with {AGENTS_MAX} agents")
     if event.item is not None and any(a.item and a.item.token_id == event.item.token_id for a in present):
         raise Rejection(f"item {event.item.token_id} is for sale in room {room.id} already")
+    return [event]
+
+
+def speak(room: Room, event: PersonSpoke) -> list[Event]:
+    """Lets a person say something. Raises Rejection in a closed room, for a text that is none, or too often."""
+    _require_open(room)
+    if not 0 < len(event.text) <= TEXT_CHARACTERS_MAX or not is_normal(event.text):
+        raise Rejection(
+            f"what is said has 1 to {TEXT_CHARACTERS_MAX} visible characters", hint="normalise texts where they enter"
+        )
+    if event.user != user_id(event.wallet):
+        raise Rejection(f"{event.user} is not the user of wallet {event.wallet}")
+    recent = room.persons.get(event.user, ())
+    if not within_rate(recent, event.round, room.round_ms):
+        raise Rejection(f"a user says {MESSAGES_A_MINUTE} messages a minute at most", hint="wait a little")
+    active = sum((event.round - rounds[-1]) * room.round_ms < MINUTE_MS for rounds in room.persons.values())
+    if not recent and active >= PERSONS_MAX:
+        raise Rejection(f"{PERSONS_MAX} people speak in room {room.id} already", hint="wait a minute")
     return [event]
 
 

@@ -36,8 +36,12 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 
 
 def may_speak(record: Record, round_: int, round_ms: int) -> bool:
-    """Tells whether one more message keeps within the rate, counting back one minute of room time."""
-    recent = record.recent_rounds
+    """Tells whether one more message of an agent keeps within the rate."""
+    return within_rate(record.recent_rounds, round_, round_ms)
+
+
+def within_rate(recent: tuple[int, ...], round_: int, round_ms: int) -> bool:
+    """Tells whether one more message after those of the `recent` rounds is in time, counting back one minute."""
     if len(recent) < MESSAGES_A_MINUTE:
         return True
     return (round_ - recent[-MESSAGES_A_MINUTE]) * round_ms >= MINUTE_MS

@@ -96,9 +96,21 @@ class Quote(msgspec.Struct, frozen=True, gc=False):
     to: str | None
 
 
+class PersonSpoke(Event, frozen=True):
+    """A person, the user of a wallet, said something. Agents do not listen."""
+
+    round: int
+    text: str
+    user: str
+    wallet: str
+
+
 @dataclass(frozen=True, slots=True)
 class Room:
-    """Everything public about a room at one moment; `round` is that of the last event."""
+    """Everything public about a room at one moment; `round` is that of the last event.
+
+    `persons` are the rounds in which each user spoke within the last minute.
+    """
 
     id: str = ""
     name: str = ""
@@ -119,6 +131,7 @@ class Room:
     items: dict[str, Item] = field(default_factory=dict)
     rests: dict[tuple[str, str], int] = field(default_factory=dict)
     lines: tuple[str, ...] = ()
+    persons: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def at_ms(self, round_: int) -> int:
         """Returns the room time of a round, in milliseconds."""

@@ -65,6 +65,7 @@ CATALOGUE: tuple[EventType, ...] = (
     EventType("escrow.submitted", 1, deal.EscrowSubmitted, _IN),
     EventType("ledger.funded", 1, ledger.LedgerFunded, _IN),
     EventType("ledger.minted", 1, ledger.LedgerMinted, _IN),
+    EventType("person.spoke", 1, room.PersonSpoke, _IN),
     EventType("quote.expired", 1, room.QuoteExpired, _OUT),
     EventType("room.closed", 1, room.RoomClosed, _OUT, input_reasons=(room.CloseReason.REQUESTED,)),
     EventType("room.opened", 1, room.RoomOpened, _IN),
@@ -77,6 +78,7 @@ CATALOGUE: tuple[EventType, ...] = (
     EventType("verifier.accused", 1, deal.VerifierAccused, _IN),
     EventType("verifiers.registered", 1, verifier_set.VerifierSetRegistered, _IN),
     EventType("wallet.budgeted", 1, user.WalletBudgeted, _IN),
+    EventType("wallet.fueled", 1, ledger.WalletFueled, _IN),
 )
 
 BY_NAME = {entry.name: entry for entry in CATALOGUE}

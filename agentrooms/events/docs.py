@@ -13,6 +13,7 @@ from msgspec import inspect
 
 from agentrooms.domain.deal import DealLocked, Terms, deal_hash
 from agentrooms.domain.event import Event
+from agentrooms.domain.user import user_id
 from agentrooms.events.catalogue import CATALOGUE, EventType, Origin
 from agentrooms.events.record import PLATFORM, encode_line
 from agentrooms.events.tags import tags_of
@@ -60,6 +61,7 @@ EXAMPLES: dict[str, Any] = {
     "agent": _BUYER,
     "address": "0x" + "ad" * 20,
     "address_proof": _SIGNATURE + "1b",
+    "amount_gwei": 1_000_000_000,
     "allowance_usdc_micros": 90_000_000_000,
     "approval": "",
     "at_fault": (_BUYER,),
@@ -132,6 +134,8 @@ EXAMPLES: dict[str, Any] = {
     "CollectionRegistered.name": "CryptoPunks",
     "LedgerMinted.owner": _SELLER_WALLET,
     "Misbehaviour.kind": "equivocation",
+    "PersonSpoke.text": "Is anybody selling a zombie?",
+    "PersonSpoke.user": user_id(_BUYER_WALLET),
     "Receipt.reason": "",
     "RoomClosed.reason": "all_agents_left",
     "RoomOpened.name": "CryptoPunks floor",

@@ -7,6 +7,7 @@ from agentrooms.domain import swarm as swarms
 from agentrooms.domain.collection import CollectionClosed, CollectionRegistered
 from agentrooms.domain.deal import Terms
 from agentrooms.domain.event import Event
+from agentrooms.domain.room import PersonSpoke
 from agentrooms.domain.verifier_set import VerifierSetRegistered
 from agentrooms.events.record import PLATFORM
 
@@ -24,6 +25,11 @@ def nft_tag(collection: str, token_id: str) -> str:
 def wallet_tag(wallet: str) -> str:
     """Returns the tag of one wallet, across rooms."""
     return f"wallet:{wallet}"
+
+
+def user_tag(user: str) -> str:
+    """Returns the tag of what one user says, across rooms."""
+    return f"user:{user}"
 
 
 def swarm_tag(swarm: str) -> str:
@@ -73,8 +79,10 @@ def tags_of(event: Event, chain: str, terms: Terms | None = None, command: str =
 
 def _platform_tags(event: Event) -> list[str]:
     match event:
-        case user.UserRegistered() | user.WalletBudgeted() | ledger.LedgerFunded():
+        case user.UserRegistered() | user.WalletBudgeted() | ledger.LedgerFunded() | ledger.WalletFueled():
             return [wallet_tag(event.wallet)]
+        case PersonSpoke():
+            return [user_tag(event.user)]
         case ledger.LedgerMinted():
             return [nft_tag(event.collection, event.token_id)]
         case CollectionRegistered() | CollectionClosed():

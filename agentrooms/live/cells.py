@@ -1,4 +1,4 @@
-"""The Ray actors of a living system beside its rooms: the desk, which people's commands reach, and the projector."""
+"""The Ray actors of a living system beside its rooms: the desk, which people's commands reach, projector and jobs."""
 
 from __future__ import annotations
 
@@ -33,8 +33,9 @@ from agentrooms.domain.posting import Venue
 from agentrooms.domain.verifier_set import VerifierSet
 from agentrooms.events.postgres import channel
 from agentrooms.events.postgres_log import PostgresLog
+from agentrooms.jobs.service import Jobs, JobsPlan
 from agentrooms.live.access import READ
-from agentrooms.live.commands import Command, OpenRoom, RunSwarm, SpawnAgent
+from agentrooms.live.commands import Command, EnlistAgent, OpenRoom, RunSwarm, SpawnAgent
 from agentrooms.live.desk import Desk
 from agentrooms.live.health import Health
 from agentrooms.live.inbox import Inbox
@@ -46,7 +47,7 @@ from agentrooms.services.redis import client
 from agentrooms.sim.ray_run import ACTOR_BYTES
 from agentrooms.sim.settings import PRESETS
 
-DESK, PROJECTOR = "desk", "projector"
+DESK, PROJECTOR, JOBS = "desk", "projector", "jobs"
 DEAL_MS = 60_000  # how long a live deal may take from its lock
 LISTEN_S = 0.1  # how long a step waits for what rooms report
 STEP_S = 0.1  # between two looks of the desk, when nothing wakes it
@@ -60,7 +61,7 @@ log = logging.getLogger(__name__)
 class LivePlan(msgspec.Struct, frozen=True):
     """What the desk needs to make rooms. `packed` hosts share the agents of a swarm, 0 gives each its own.
 
-    `remotes` are verifiers that others run; the rest of the seven run here.
+    `remotes` are verifiers that others run; the rest of the seven run here. Without `jobs` there is no process for them.
     """
 
     scope: str
@@ -69,6 +70,7 @@ class LivePlan(msgspec.Struct, frozen=True):
     secret: bytes
     packed: int
     remotes: tuple[RemoteVerifierPlan, ...] = ()
+    jobs: JobsPlan | None = None
 
 
 def room_plan(plan: LivePlan, room: str, verifiers: VerifierSet) -> RoomPlan:
@@ -88,7 +90,7 @@ def room_plan(plan: LivePlan, room: str, verifiers: VerifierSet) -> RoomPlan:
 def processes_of(command: Command, packed: int) -> int:
     """Returns how many processes a command starts: rooms, agents of their own, hosts that a swarm's agents share."""
     match command:
-        case OpenRoom() | SpawnAgent():
+        case OpenRoom() | SpawnAgent() | EnlistAgent():
             return 1
         case RunSwarm():
             buyers, sellers = PRESETS.get(command.preset or "", (command.buyers or 0, command.sellers or 0))
@@ -242,6 +244,8 @@ class DeskCell:
                 create(Cell, plan.scope, address, plan.scope, verifier, plan.chain.public, address)
         if f"{plan.scope}/{PROJECTOR}" not in there:
             create(ProjectorCell, plan.scope, PROJECTOR, plan.spec, READ, head=True)
+        if plan.jobs is not None and f"{plan.scope}/{JOBS}" not in there:
+            create(JobsCell, plan.scope, JOBS, plan.jobs, head=True)
 
     def _end_leftovers(self, there: list[str]) -> None:
         """Ends rooms that closed while no desk was there to let them go."""
@@ -311,3 +315,29 @@ class ProjectorCell:
                 self._trouble = f"{type(error).__name__}: {error}"
                 time.sleep(wait)
                 wait = min(BACKOFF_S[1], wait * 2)
+
+
+class JobsCell:
+    """Does the jobs of the system: what the log, the clock and people have asked for."""
+
+    def __init__(self, plan: JobsPlan) -> None:
+        self._jobs: Jobs | None = None
+        self._trouble = ""
+        threading.Thread(target=self._live, args=(plan,), name="jobs", daemon=True).start()
+
+    def health(self) -> dict[str, Any]:
+        """Returns this process's id, what is being done, how far the log was followed and what troubles it."""
+        said = self._jobs.health() if self._jobs is not None else {"trouble": self._trouble}
+        return {**this_process(), **said}
+
+    def _live(self, plan: JobsPlan) -> None:
+        wait = BACKOFF_S[0]
+        while self._jobs is None:
+            try:
+                self._jobs = Jobs(plan)
+            except Exception as error:
+                log.exception("the jobs cannot begin")
+                self._trouble = f"{type(error).__name__}: {error}"
+                time.sleep(wait)
+                wait = min(BACKOFF_S[1], wait * 2)
+        self._jobs.run(threading.Event())

@@ -7,46 +7,54 @@ from dataclasses import dataclass
 
 import msgspec
 
-from agentrooms.domain import collection as collections
 from agentrooms.domain import posting
 from agentrooms.domain import swarm as swarms
 from agentrooms.domain.collection import Collection
 from agentrooms.domain.event import Event
 from agentrooms.domain.ids import derive_id, draw
 from agentrooms.domain.market import SETTLEMENT_MS
-from agentrooms.domain.room import Room, RoomOpened
+from agentrooms.domain.room import PersonSpoke, Room, RoomOpened
 from agentrooms.domain.site import Site
+from agentrooms.domain.user import user_id
 from agentrooms.errors import Rejection
 from agentrooms.events.keyring import Keyring
 from agentrooms.events.record import decode_line
 from agentrooms.events.store import EventStore, QueryItem
-from agentrooms.events.vault import MemoryVault
+from agentrooms.events.vault import MemoryVault, Vault
 from agentrooms.live import commands
 from agentrooms.live.commands import (
     AgentCommand,
     Answer,
     Command,
+    DraftAgent,
+    EnlistAgent,
     OpenRoom,
     PauseSwarm,
+    PersonCommand,
     ResumeSwarm,
     RunSwarm,
     SetSwarmSpeed,
     SpawnAgent,
+    Speak,
     StopSwarm,
     SwarmCommand,
 )
 from agentrooms.live.deeds import Deed, Fact
+from agentrooms.live.drafts import Draft
 from agentrooms.live.overseer import Overseer
+from agentrooms.live.persons import Persons
 from agentrooms.live.recruiting import Recruiting
+from agentrooms.live.tradable import Tradable
 from agentrooms.live.wallets import made_id, operator, room_key, subkey
 from agentrooms.live.watching import Joining, Order, Verb, WatchedRoom, is_alive, own_room
 from agentrooms.sim import sales, settings
 from agentrooms.sim.settings import RunSettings
-from agentrooms.sim.swarm import COLLECTION_NAME, COMPARABLE_BY, Recruit, Recruiter
+from agentrooms.sim.swarm import COLLECTION_NAME, Recruit, Recruiter
 
 ROOMS_MAX = 100  # open at once
 SWARMS_MAX = 100  # alive at once
 ROUNDS_DEFAULT = 600  # of a mandate
+MOCK = (SpawnAgent, RunSwarm, commands.SeedDemo, commands.FundWallet)  # what needs money from nowhere
 TRADING_SHARE = 3  # with short rounds: so many times the time that settling takes
 
 
@@ -62,7 +70,14 @@ class Deciding:
     """Turns commands into deeds. Raises Rejection or InvalidInput for what cannot be; neither holds a limit."""
 
     def __init__(
-        self, store: EventStore, secret: bytes, site: Site, overseer: Overseer, *, mock_wallets: bool = True
+        self,
+        store: EventStore,
+        vault: Vault,
+        secret: bytes,
+        site: Site,
+        overseer: Overseer,
+        *,
+        mock_wallets: bool = True,
     ) -> None:
         """Without `mock_wallets`, on a public chain, nobody can be given money or items."""
         self._store = store
@@ -70,13 +85,15 @@ class Deciding:
         self._site = site
         self._mock_wallets = mock_wallets
         self._overseer = overseer
+        self._tradable = Tradable(store, site)
         self._recruiting = Recruiting(store, secret, site)
+        self._persons = Persons(store, vault, secret, site, self._recruiting)
 
     def decide(self, command: Command, moment: Moment) -> Deed:
         """Returns what the command comes to now."""
-        if isinstance(command, SpawnAgent | RunSwarm | commands.SeedDemo) and not self._mock_wallets:
+        if isinstance(command, MOCK) and not self._mock_wallets:
             raise Rejection(
-                f"agents here have mock wallets, which have nothing on chain {self._site.chain_id}",
+                f"nobody can be given money or items on chain {self._site.chain_id}, so mock wallets have none",
                 hint="on a public chain people's own wallets trade; CHAIN_MODE=devnet is for demos",
             )
         match command:
@@ -88,6 +105,8 @@ class Deciding:
                 return self._deed(moment, Answer(room=command.room), order=order)
             case SpawnAgent():
                 return self._spawn(command, moment)
+            case commands.RegisterUser() | commands.FundWallet() | DraftAgent() | EnlistAgent() | Speak():
+                return self._person(command, moment)
             case commands.PauseAgent() | commands.ResumeAgent() | commands.RemoveAgent():
                 return self._order_agent(command, moment)
             case RunSwarm():
@@ -96,7 +115,7 @@ class Deciding:
                 return self._steer(command, moment)
             case commands.SeedDemo():
                 events = self._recruiting.demo_events()
-                known = self._collection_events() if events else []
+                known = self._tradable.demo_events() if events else []
                 return self._deed(moment, Answer(), events=[*known, *events])
 
     def _deed(
@@ -123,7 +142,7 @@ class Deciding:
     def _open(self, command: OpenRoom, moment: Moment) -> Deed:
         self._require_place()
         room = made_id(self._secret, "room", command.id)
-        events, known = self._tradable(command.collection)
+        events, known = self._tradable.find(command)
         opened = _opened(room, command.name, known, command.round_ms, command.quote_rounds, moment.now_ms)
         posting.open_room(Room(), opened, known)
         return msgspec.structs.replace(self._deed(moment, Answer(room=room), events=events), opens=opened)
@@ -140,28 +159,6 @@ class Deciding:
         if found.closed:
             raise Rejection(f"room {room} is closed", hint="open another room")
         return found
-
-    def _tradable(self, name: str | None) -> tuple[Sequence[Event], Collection]:
-        """Returns the collection of an address or name, and what registers the demo's when it is not there yet."""
-        if name in {None, self._site.collection, COLLECTION_NAME}:
-            events = self._collection_events()
-            return events, Collection(self._site.collection, COLLECTION_NAME, COMPARABLE_BY, sales.COMMON, active=True)
-        known = self._collection(name or "")
-        if not known.active:
-            raise Rejection(f"{name!a} is not an active collection", hint=f"{COLLECTION_NAME} is one")
-        return [], known
-
-    def _collection_events(self) -> Sequence[Event]:
-        known = self._collection(self._site.collection)
-        return collections.register(known, self._site.collection, COLLECTION_NAME, COMPARABLE_BY, sales.COMMON)
-
-    def _collection(self, address: str) -> Collection:
-        state = Collection()
-        for found in self._store.read((QueryItem(tags=(f"collection:{address}",)),)):
-            event = decode_line(found.event.data).event
-            assert isinstance(event, collections.CollectionEvent)
-            state = collections.evolve(state, event)
-        return state
 
     # --- Agents ------------------------------------------------------------------------------------------
 
@@ -191,6 +188,44 @@ class Deciding:
         order = Order(room, _verb(command), command.id, command.agent)
         return self._deed(moment, Answer(room=room, agent=command.agent), order=order)
 
+    # --- People with wallets of their own ----------------------------------------------------------------
+
+    def _person(self, command: PersonCommand, moment: Moment) -> Deed:
+        who = user_id(command.wallet)
+        match command:
+            case commands.RegisterUser():
+                return self._deed(moment, Answer(user=who), events=self._persons.register(command.wallet))
+            case commands.FundWallet():
+                events, token = self._persons.fund(command.wallet)
+                known = self._tradable.demo_events()
+                return self._deed(moment, Answer(user=who, token_id=token), events=[*known, *events])
+            case DraftAgent():
+                return self._draft(command, moment)
+            case EnlistAgent():
+                return self._enlist(command, moment)
+            case Speak():
+                self._room(command.room)
+                spoke = PersonSpoke(0, command.text, who, command.wallet)
+                order = Order(command.room, "speak", command.id, spoke=spoke)
+                return self._deed(moment, Answer(room=command.room, user=who), order=order)
+
+    def _draft(self, command: DraftAgent, moment: Moment) -> Deed:
+        room = self._room(command.room)
+        lasts = _lasting(command.expiry_rounds, room.opened.round_ms)
+        command = msgspec.structs.replace(command, expiry_rounds=lasts)
+        draft = self._persons.draft(command, room, self._overseer.round_now(room), moment.now_ms)
+        answer = _answer_of(draft, Answer(draft=draft.id))
+        return msgspec.structs.replace(self._deed(moment, answer), draft=draft)
+
+    def _enlist(self, command: EnlistAgent, moment: Moment) -> Deed:
+        enlisted = self._persons.enlist(command, moment.now_ms)
+        draft = enlisted.draft
+        self._room(draft.room)
+        agent = draft.spawned.agent
+        order = Order(draft.room, "spawn", command.id, agent, draft.spawned)
+        deed = self._deed(moment, _answer_of(draft, Answer()), events=enlisted.events, order=order)
+        return msgspec.structs.replace(deed, mandates=(enlisted.signed,), keys=draft.keys)
+
     # --- Swarms ------------------------------------------------------------------------------------------
 
     def _run(self, command: RunSwarm, moment: Moment) -> Deed:
@@ -202,10 +237,9 @@ class Deciding:
             raise Rejection(f"room {room.opened.room} trades {room.opened.collection}, swarms trade {COLLECTION_NAME}")
         run = self._settings(command, room, first, moment)
         recruits = self._recruiter(run, swarm).recruits()
-        started = swarms.SwarmStarted(
-            swarm, room.opened.room, operator(self._secret), run.preset, run.buyers, run.sellers
-        )
-        events: list[Event] = [*self._collection_events()]
+        owner = command.owner or operator(self._secret)
+        started = swarms.SwarmStarted(swarm, room.opened.room, owner, run.preset, run.buyers, run.sellers)
+        events: list[Event] = [*self._tradable.demo_events()]
         for recruit in sorted(recruits, key=lambda r: r.spawned.agent):
             events += recruit.provided()
         events += swarms.start(swarms.Swarm(), started)
@@ -228,10 +262,11 @@ class Deciding:
             room = self._room(command.room)
             return room, None, self._overseer.round_now(room)
         self._require_place()
-        known = Collection(self._site.collection, COLLECTION_NAME, COMPARABLE_BY, sales.COMMON, active=True)
         name = f"{COLLECTION_NAME}: {command.preset or f'{command.buyers} buyers, {command.sellers} sellers'}"
         defaults = OpenRoom(id=command.id, name=name)
-        opened = _opened(own_room(swarm), name, known, defaults.round_ms, defaults.quote_rounds, moment.now_ms)
+        opened = _opened(
+            own_room(swarm), name, self._tradable.demo, defaults.round_ms, defaults.quote_rounds, moment.now_ms
+        )
         return WatchedRoom(opened, (0, moment.now_ms)), opened, 0
 
     def _settings(self, command: RunSwarm, room: WatchedRoom, first: int, moment: Moment) -> RunSettings:
@@ -292,6 +327,15 @@ def _lasting(rounds: int, round_ms: int) -> int:
             hint=f"give it --for-rounds {least} or more",
         )
     return rounds
+
+
+def _answer_of(draft: Draft, answer: Answer) -> Answer:
+    """Returns the answer with what there is to say of a draft: nothing of its mandate."""
+    agent = draft.spawned
+    token = agent.item.token_id if agent.item is not None else ""
+    return msgspec.structs.replace(
+        answer, room=draft.room, agent=agent.agent, token_id=token, user=user_id(agent.owner)
+    )
 
 
 def _verb(command: AgentCommand) -> Verb:

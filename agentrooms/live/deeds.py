@@ -15,6 +15,7 @@ from agentrooms.errors import InvalidInput
 from agentrooms.events.catalogue import BY_TYPE, decode
 from agentrooms.events.vault import NotInVault, Vault
 from agentrooms.live.commands import Answer
+from agentrooms.live.drafts import Draft
 from agentrooms.live.watching import Joining, Order
 
 
@@ -38,7 +39,7 @@ class Fact(msgspec.Struct, frozen=True):
 
 
 class Deed(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a command comes to. Secret: it holds signed mandates, and agents' keys sealed for their room.
+    """All that a command comes to. Secret: it holds mandates, and agents' keys sealed for their room.
 
     `order` makes the command wait until the room has taken it, `stops` until that swarm has ended.
     """
@@ -48,6 +49,7 @@ class Deed(msgspec.Struct, frozen=True, kw_only=True):
     answer: Answer
     mandates: tuple[SignedMandate, ...] = ()
     keys: dict[str, bytes] = {}
+    draft: Draft | None = None
     facts: tuple[Fact, ...] = ()
     opens: RoomOpened | None = None
     order: Order | None = None

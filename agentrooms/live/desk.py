@@ -20,7 +20,7 @@ from agentrooms.domain import swarm as swarms
 from agentrooms.domain.collection import Collection
 from agentrooms.domain.event import Event
 from agentrooms.domain.folding import fold
-from agentrooms.domain.ledger import LedgerFunded, LedgerMinted
+from agentrooms.domain.ledger import LedgerFunded, LedgerMinted, WalletFueled
 from agentrooms.domain.room import Room, RoomOpened
 from agentrooms.domain.site import Site
 from agentrooms.domain.verifier_set import Verifier, VerifierSet, VerifierSetRegistered
@@ -35,6 +35,7 @@ from agentrooms.live import commands, deeds
 from agentrooms.live.commands import Answer, Command
 from agentrooms.live.deciding import Deciding, Moment
 from agentrooms.live.deeds import Deed, deed_cmd
+from agentrooms.live.drafts import draft_entry
 from agentrooms.live.inbox import Inbox, Sent, State
 from agentrooms.live.overseer import Overseer
 from agentrooms.live.wallets import check_secret
@@ -100,7 +101,7 @@ class Desk:
         self._clock_ms = clock_ms
         self._platform = Journal(store)
         self._overseer = Overseer(self._platform, vault, tell, clock_ms)
-        self._deciding = Deciding(store, secret, chain.site, self._overseer, mock_wallets=mock_wallets)
+        self._deciding = Deciding(store, vault, secret, chain.site, self._overseer, mock_wallets=mock_wallets)
         self._taken = 0  # number of the last command taken
         self._waiting: dict[str, Deed] = {}  # commands whose order a room has not answered, or whose swarm still stops
 
@@ -196,6 +197,8 @@ class Desk:
         """Does a deed, or what is left of it; each part is harmless when it is done again."""
         put_mandates(self._vault, deed.mandates)
         self._memory.put_many(deed.keys)
+        if deed.draft is not None:
+            self._vault.put_many(draft_entry(deed.draft))
         if deed.facts:
             self._append(deed_cmd(command), deed)
             failpoints.hit("desk.after_append")
@@ -278,10 +281,15 @@ def _verifiers(events: Sequence[Event]) -> VerifierSet:
 
 def _provisions(history: Iterable[Recorded]) -> list[Provided]:
     """Returns what the platform's events give on the chain, by command."""
-    given: dict[str, tuple[list[LedgerFunded], list[LedgerMinted]]] = {}
+    given: dict[str, Provided] = {}
     for recorded in history:
-        if isinstance(recorded.event, LedgerFunded):
-            given.setdefault(recorded.cmd, ([], []))[0].append(recorded.event)
-        elif isinstance(recorded.event, LedgerMinted):
-            given.setdefault(recorded.cmd, ([], []))[1].append(recorded.event)
-    return [Provided(cmd, tuple(funds), tuple(mints)) for cmd, (funds, mints) in given.items()]
+        cmd, event = recorded.cmd, recorded.event
+        known = given.get(cmd, Provided(cmd))
+        match event:
+            case LedgerFunded():
+                given[cmd] = msgspec.structs.replace(known, funds=(*known.funds, event))
+            case LedgerMinted():
+                given[cmd] = msgspec.structs.replace(known, mints=(*known.mints, event))
+            case WalletFueled():
+                given[cmd] = msgspec.structs.replace(known, fuels=(*known.fuels, event))
+    return list(given.values())

@@ -1,9 +1,10 @@
-"""Agents of people, and the demo: mandates on mock wallets, items from the sales data, money from nowhere."""
+"""Agents for people, and the demo: mandates, mock wallets, items from the sales data, money from nowhere."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -23,7 +24,7 @@ from agentrooms.events.journal import once
 from agentrooms.events.record import decode_line
 from agentrooms.events.store import EventStore, Query, QueryItem
 from agentrooms.events.tags import nft_tag, wallet_tag
-from agentrooms.live.commands import SpawnAgent
+from agentrooms.live.commands import DraftAgent, SpawnAgent
 from agentrooms.live.wallets import DEMO_WALLETS, Wallet, demo_wallet, made_id, mock_wallet, subkey
 from agentrooms.live.watching import WatchedRoom
 from agentrooms.sim import sales
@@ -56,26 +57,9 @@ class Recruiting:
         item = self._item(command, wallet, room.opened.collection) if selling else None
         expires_at_ms = room.at_ms(round_ + command.expiry_rounds) + room.behind_ms(round_, now_ms)
         keys = AgentKeys(secrets.token_bytes(32), secrets.token_bytes(32))
-        signed = wallet.sign(self._mandate(command, keys, wallet, item, room, expires_at_ms), self._site.domain)
-        rule = broken_rule(signed.mandate)
-        if rule is not None:
-            raise Rejection(
-                f"the agent's mandate cannot stand: {rule}", hint="correct the prices, the item or the wants"
-            )
-        spawned = AgentSpawned(
-            agent=agent,
-            avatar=command.avatar or avatar_of(agent),
-            item=item,
-            mandate_hash=mandate_hash(signed.mandate),
-            name=command.name or name_of(agent),
-            owner=wallet.address,
-            role=command.role,
-            round=round_,
-            strategy=command.strategy,
-            style=command.style,
-            swarm=None,
-            wants=signed.mandate.wants,
-        )
+        terms = Terms(room.opened.collection, self._site.currency, expires_at_ms)
+        signed = wallet.sign(mandate_of(command, wallet.address, keys, item, terms), self._site.domain)
+        spawned = spawned_of(agent, command, signed.mandate, round_)
         funds = None if selling or demo else self._funds(wallet)
         mint = self._mint(item, wallet) if item is not None and not demo else None
         return Recruit(round_, spawned, signed, funds, mint, BUDGET_USDC_MICROS if funds is not None else 0, keys)
@@ -94,6 +78,10 @@ class Recruiting:
             events += [self._funds(wallet), self._mint(_item(window, number - 1), wallet)]
         return events
 
+    def drawn(self, key: bytes) -> Item:
+        """Returns an item drawn from the sales data that is not minted yet."""
+        return _item(self.unminted(sales.window(key, USDC_PER_ETH), 1), 0)
+
     def unminted(self, window: Window, count: int) -> Window:
         """Returns the window with its first `count` items renumbered where their tokens are minted already."""
         items = list(window.items)
@@ -108,34 +96,6 @@ class Recruiting:
                 return msgspec.structs.replace(window, items=tuple(items))
         raise Rejection(f"{RENUMBERED_MAX} items of one token are minted", hint="take another seed or item")
 
-    def _mandate(
-        self,
-        command: SpawnAgent,
-        keys: AgentKeys,
-        wallet: Wallet,
-        item: Item | None,
-        room: WatchedRoom,
-        expires_at_ms: int,
-    ) -> Mandate:
-        maximum = None
-        if item is not None:
-            maximum = command.maximum_usdc_micros or min(2 * command.start_usdc_micros, PRICE_MAX_USDC_MICROS)
-        return Mandate(
-            role=command.role,
-            principal=wallet.address,
-            collection=room.opened.collection,
-            currency=self._site.currency,
-            item=item,
-            wants=(command.wants or Wants()) if item is None else None,
-            reservation_usdc_micros=command.limit_usdc_micros,
-            start_usdc_micros=command.start_usdc_micros,
-            maximum_usdc_micros=maximum,
-            expires_at_ms=expires_at_ms,
-            session_key=keys.session_address,
-            identity=keys.identity_key,
-            salt=secrets.token_hex(32),
-        )
-
     def _item(self, command: SpawnAgent, wallet: Wallet, collection: str) -> Item:
         """Returns the item a seller sells: one of its demo wallet, or a new one."""
         if collection != self._site.collection:
@@ -144,7 +104,7 @@ class Recruiting:
             return self._item_of(wallet, command.item)
         key = subkey(self._secret, "item", command.id)
         if command.item is None:
-            return _item(self.unminted(sales.window(key, USDC_PER_ETH), 1), 0)
+            return self.drawn(key)
         window = sales.window_of(command.item, key, USDC_PER_ETH)
         if window is None:
             raise Rejection(f"item {command.item!a} is not in the sales data", hint="name none to have one drawn")
@@ -193,6 +153,62 @@ class Recruiting:
         by_tag = {nft_tag(self._site.collection, token): token for token in tokens}
         query: Query = tuple(QueryItem(tags=(tag,), types=(type_,)) for tag in by_tag)
         return {by_tag[tag] for found in self._store.read(query) for tag in found.event.tags if tag in by_tag}
+
+
+class Terms(NamedTuple):
+    """What an agent's mandate is for: a collection, a currency, until when; `counter` is the wallet's own on chain."""
+
+    collection: str
+    currency: str
+    expires_at_ms: int
+    counter: int = 0
+
+
+def mandate_of(
+    command: SpawnAgent | DraftAgent, principal: str, keys: AgentKeys, item: Item | None, terms: Terms
+) -> Mandate:
+    """Returns the mandate of a command's agent, with a salt of its own. Raises Rejection, without any value."""
+    maximum = None
+    if item is not None:
+        maximum = command.maximum_usdc_micros or min(2 * command.start_usdc_micros, PRICE_MAX_USDC_MICROS)
+    mandate = Mandate(
+        role=command.role,
+        principal=principal,
+        collection=terms.collection,
+        currency=terms.currency,
+        item=item,
+        wants=(command.wants or Wants()) if item is None else None,
+        reservation_usdc_micros=command.limit_usdc_micros,
+        start_usdc_micros=command.start_usdc_micros,
+        maximum_usdc_micros=maximum,
+        expires_at_ms=terms.expires_at_ms,
+        counter=terms.counter,
+        session_key=keys.session_address,
+        identity=keys.identity_key,
+        salt=secrets.token_hex(32),
+    )
+    rule = broken_rule(mandate)
+    if rule is not None:
+        raise Rejection(f"the agent's mandate cannot stand: {rule}", hint="correct the prices, the item or the wants")
+    return mandate
+
+
+def spawned_of(agent: str, command: SpawnAgent | DraftAgent, mandate: Mandate, round_: int) -> AgentSpawned:
+    """Returns how a command's agent joins its room."""
+    return AgentSpawned(
+        agent=agent,
+        avatar=command.avatar or avatar_of(agent),
+        item=mandate.item,
+        mandate_hash=mandate_hash(mandate),
+        name=command.name or name_of(agent),
+        owner=mandate.principal,
+        role=command.role,
+        round=round_,
+        strategy=command.strategy,
+        style=command.style,
+        swarm=None,
+        wants=mandate.wants,
+    )
 
 
 def _item(window: Window, at: int) -> Item:

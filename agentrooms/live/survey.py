@@ -31,7 +31,15 @@ START_S = 30.0  # a system younger than this may still be making its processes
 CONNECT_TIMEOUT_S = 2.0
 VERIFIERS = 7
 ACCUSATIONS_MAX = 1_000  # of one verifier that are counted
-ALWAYS = ("log", "chain", "settlement", "desk", "projector", *(f"verifier:verifier_{n + 1}" for n in range(VERIFIERS)))
+ALWAYS = (
+    "log",
+    "chain",
+    "settlement",
+    "desk",
+    "projector",
+    "jobs",
+    *(f"verifier:verifier_{n + 1}" for n in range(VERIFIERS)),
+)
 
 
 class Service(msgspec.Struct, frozen=True):

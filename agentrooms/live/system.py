@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 import psycopg
 
+from agentrooms.accounts.schema import migrate_accounts
 from agentrooms.chain.spec import ChainSpec
+from agentrooms.domain.keys import derive_key
 from agentrooms.errors import AgentroomsError
 from agentrooms.events.postgres import migrate_log
-from agentrooms.live.access import LOG, RUNNING, Running
+from agentrooms.jobs.schema import migrate_jobs
+from agentrooms.live.access import LOG, READ, RUNNING, Running
 from agentrooms.live.chain import chain_of
 from agentrooms.live.inbox import migrate_inbox
 from agentrooms.live.wallets import subkey
@@ -31,8 +34,9 @@ from agentrooms.services.settings import Settings
 
 if TYPE_CHECKING:
     from agentrooms.actors.plans import RemoteVerifierPlan
+    from agentrooms.jobs.service import JobsPlan
 
-SERVICE_ACTORS = 13  # log, chain, settlement, seven verifiers, desk, projector, one room
+SERVICE_ACTORS = 14  # log, chain, settlement, seven verifiers, desk, projector, jobs, one room
 PACKED_AGENTS = 100  # agents of a room that a live system reckons with when it packs them by number
 T = TypeVar("T")
 
@@ -93,6 +97,8 @@ def _database(url: str | None, folder: DataFolder) -> Database:
     database = connect_or_start(url, folder.postgres)
     migrate_log(database.dsn, LOG)
     migrate_inbox(database.dsn)
+    migrate_accounts(database.dsn)
+    migrate_jobs(database.dsn)
     claim(database.dsn, installation_id(folder.secret()))
     return database
 
@@ -146,6 +152,24 @@ def remotes(settings: Settings, secret: bytes) -> tuple[RemoteVerifierPlan, ...]
     return tuple(RemoteVerifierPlan(one.member, one.url, caller) for one in load_remotes(settings.verifiers_remote))
 
 
+def jobs_plan(settings: Settings, folder: DataFolder, dsn: str) -> JobsPlan:
+    """Returns what the jobs of the system need. Raises InvalidInput for settings of e-mail that cannot be used."""
+    from agentrooms.jobs.service import JobsPlan, mailer_of  # noqa: PLC0415 - see _ray
+
+    plan = JobsPlan(
+        dsn=dsn,
+        log=LOG,
+        read=READ,
+        data=str(folder.path),
+        archive_key=bytes(derive_key(folder.secret(), "installation", "archives")),
+        smtp_url=settings.smtp_url.get_secret_value() if settings.smtp_url else None,
+        mail_from=settings.mail_from,
+        outbound_private=settings.outbound_private,
+    )
+    mailer_of(plan)
+    return plan
+
+
 def _actors(
     settings: Settings, folder: DataFolder, dsn: str, redis_url: str, chain: ChainSpec, ends: ExitStack
 ) -> None:
@@ -165,5 +189,6 @@ def _actors(
     create_services(scope, spec, chain)
     per_actor = None if settings.agents_per_actor == "auto" else int(settings.agents_per_actor)
     hosts = hosts_for(PACKED_AGENTS, per_actor)
-    plan = LivePlan(scope, spec, chain, folder.secret(), hosts, remotes(settings, folder.secret()))
+    jobs = jobs_plan(settings, folder, dsn)
+    plan = LivePlan(scope, spec, chain, folder.secret(), hosts, remotes(settings, folder.secret()), jobs)
     create(DeskCell, scope, DESK, plan, head=True)

@@ -12,14 +12,14 @@ from agentrooms.actors import messages
 from agentrooms.domain.agent import AgentLeft, AgentPaused, AgentResumed, AgentSpawned
 from agentrooms.domain.deal import DealCompleted
 from agentrooms.domain.ids import derive_id
-from agentrooms.domain.room import RoomClosed, RoomOpened
+from agentrooms.domain.room import PersonSpoke, RoomClosed, RoomOpened
 from agentrooms.domain.swarm import Swarm, SwarmStatus
 from agentrooms.events.record import Recorded
 
 WATCHED = ("agent.left", "agent.paused", "agent.resumed", "agent.spawned", "deal.completed", "room.closed")
 REFUSALS_MAX = 3  # of one agent's spawn; then the swarm goes on without it
 
-Verb = Literal["spawn", "pause", "resume", "remove", "close"]
+Verb = Literal["spawn", "pause", "resume", "remove", "close", "speak"]
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -31,6 +31,7 @@ class Order(msgspec.Struct, frozen=True):
     agent: str = ""
     spawned: AgentSpawned | None = None
     round: int = 0
+    spoke: PersonSpoke | None = None
 
     def message(self) -> messages.Message:
         """Returns what the room is told."""
@@ -46,6 +47,9 @@ class Order(msgspec.Struct, frozen=True):
                 return messages.Remove(self.agent, id=self.id)
             case "close":
                 return messages.Close(self.id)
+            case "speak":
+                assert self.spoke is not None
+                return messages.Speak(self.spoke, self.id)
 
 
 class Joining(msgspec.Struct, frozen=True):

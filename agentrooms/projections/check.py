@@ -13,6 +13,7 @@ from agentrooms.events.postgres import CONNECT_TIMEOUT_S
 from agentrooms.events.store import EVERYTHING, Condition, Conflict, EventStore, Positioned, Query, StoredEvent
 from agentrooms.projections.rebuild import LOCK_KEY, Difference, Progress, RebuildRefused, compare, fill
 
+PRUNED = ("messages", "floor_path")  # tables that clean-up takes rooms out of, once they are archived
 CHECK = "_check"  # what the second schema is called, behind the first one's name
 
 
@@ -37,10 +38,13 @@ class _UpTo:
         return self.last
 
 
-def check(store: EventStore, dsn: str, schema: str, progress: Progress | None = None) -> list[Difference]:
+def check(
+    store: EventStore, dsn: str, schema: str, progress: Progress | None = None, archived: Sequence[str] = ()
+) -> list[Difference]:
     """Makes the tables once more in a schema of their own; returns where those in use differ from them.
 
-    The live projector waits while the two are compared, so both hold exactly the same events.
+    The live projector waits while the two are compared, so both hold exactly the same events. What was said in rooms
+    that are `archived` may have left the tables in use, all of it.
 
     Raises:
         RebuildRefused: the schema is being rebuilt or checked.
@@ -61,10 +65,22 @@ def check(store: EventStore, dsn: str, schema: str, progress: Progress | None = 
                 with contextlib.closing(made):
                     while made.step():
                         pass
+                _leave_out(dsn, schema, archived)
                 return compare(dsn, schema, schema + CHECK)
         finally:
             connection.execute("SET client_min_messages = warning")
             connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(schema + CHECK)))
+
+
+def _leave_out(dsn: str, schema: str, archived: Sequence[str]) -> None:
+    """Takes out of the new tables what clean-up took out of those in use; commits it, so that the comparison sees it."""
+    with psycopg.connect(dsn, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S) as connection:
+        for table in PRUNED:
+            query = sql.SQL(
+                "DELETE FROM {} AS n WHERE room = ANY(%s) AND NOT EXISTS (SELECT FROM {} AS o WHERE o.room = n.room)"
+            )
+            names = (sql.Identifier(schema + CHECK, table), sql.Identifier(schema, table))
+            connection.execute(query.format(*names), [list(archived)])
 
 
 def _position(connection: psycopg.Connection, schema: str) -> int:

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 
 from agentrooms.domain.agent import AgentLeft, AgentPaused, AgentReconfigured, AgentResumed, AgentSpawned
 from agentrooms.domain.deal import DealCompleted, DealFailed, DealLocked
+from agentrooms.domain.eip712 import shortened
 from agentrooms.domain.event import Event
 from agentrooms.domain.money import format_usdc
-from agentrooms.domain.room import ActPosted, QuoteExpired
+from agentrooms.domain.room import ActPosted, PersonSpoke, QuoteExpired
 from agentrooms.domain.terms import ActKind
 from agentrooms.events.record import PLATFORM, Recorded
 
@@ -40,6 +41,8 @@ def _said(event: Event, type_: str, names: Mapping[str, str]) -> str:
             price = f" {format_usdc(event.price_usdc_micros)} USDC" if event.price_usdc_micros is not None else ""
             to = f" (to {names.get(event.to, event.to)})" if event.to is not None else ""
             return f'{names.get(event.agent, event.agent)} {_VERBS[event.act]}{price}{to}: "{event.text}"'
+        case PersonSpoke():
+            return f'{shortened(event.wallet)} says: "{event.text}"'
         case AgentSpawned():
             return f"{event.name} joins as a {event.strategy} {event.role}"
         case AgentReconfigured():

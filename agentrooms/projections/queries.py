@@ -7,8 +7,8 @@ most PAGE_MAX rows; `after` is the key of the last row seen, as named in each fu
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import LiteralString, TypeVar
 
 import msgspec
 import psycopg
@@ -45,6 +45,7 @@ from agentrooms.projections.read_views import (
     PricePoint,
     RoomStatistics,
     SwarmAnalytics,
+    Turnover,
 )
 from agentrooms.projections.writing import place
 
@@ -54,13 +55,19 @@ __all__ = [
     "NotFound",
     "agent",
     "agents",
+    "agents_gone",
     "connect",
+    "count_deals",
+    "count_nfts",
     "deal",
     "deals",
     "lag",
+    "live_deals",
     "messages",
+    "nft",
     "nfts",
     "overall",
+    "parties",
     "performance",
     "price_history",
     "recent_floors",
@@ -69,7 +76,9 @@ __all__ = [
     "statistics",
     "swarm",
     "swarm_analytics",
+    "swarm_messages",
     "swarms",
+    "turnover",
     "user",
     "user_performance",
     "users",
@@ -80,6 +89,7 @@ PAGE_MAX = 500
 PAGE = 100
 WAIT_POLL_S = 0.01
 FLOORS_SHOWN = 10
+_OF_USER: LiteralString = " AND (buyer_user_id = %(user)s OR seller_user_id = %(user)s)"
 
 Connection = psycopg.Connection
 Row = TypeVar("Row", bound=msgspec.Struct)
@@ -120,12 +130,29 @@ def agents(
     room: str | None = None,
     swarm: str | None = None,
     user: str | None = None,
+    present: bool | None = None,
     after: str = "",
     limit: int = PAGE,
 ) -> list[ReadAgent]:
-    """Returns agents by id, after an agent's id."""
+    """Returns agents by id, after an agent's id; with `present` only those in their room, or only those that left."""
     filters = {"room": room, "swarm": swarm, "user_id": user}
-    return _page(connection, AGENTS, ReadAgent, filters, "agent > %(after)s ORDER BY agent", after, limit)
+    here = {None: "", True: "left_round IS NULL AND ", False: "left_round IS NOT NULL AND "}[present]
+    return _page(connection, AGENTS, ReadAgent, filters, f"{here}agent > %(after)s ORDER BY agent", after, limit)
+
+
+def agents_gone(connection: Connection, user: str, limit: int = PAGE) -> list[ReadAgent]:
+    """Returns a user's agents that have left their rooms, the last to leave first."""
+    rest = "left_round IS NOT NULL ORDER BY left_at_ms DESC, agent"
+    return _page(connection, AGENTS, ReadAgent, {"user_id": user}, rest, None, limit)
+
+
+def parties(connection: Connection, deals: Iterable[ReadDeal]) -> dict[str, ReadAgent]:
+    """Returns the agents of deals, by id."""
+    ids = sorted({agent for deal in deals for agent in (deal.buyer, deal.seller)})
+    if not ids:
+        return {}
+    query = sql.SQL("SELECT {} FROM agents WHERE agent = ANY(%(ids)s)").format(_columns(ReadAgent.__struct_fields__))
+    return {row.agent: row for row in _rows(connection, ReadAgent, query, {"ids": ids})}
 
 
 def agent(connection: Connection, id: str) -> ReadAgent:
@@ -133,9 +160,12 @@ def agent(connection: Connection, id: str) -> ReadAgent:
     return _one(connection, AGENTS, ReadAgent, id)
 
 
-def swarms(connection: Connection, *, room: str | None = None, after: str = "", limit: int = PAGE) -> list[SwarmRow]:
+def swarms(
+    connection: Connection, *, room: str | None = None, user: str | None = None, after: str = "", limit: int = PAGE
+) -> list[SwarmRow]:
     """Returns swarms by id, after a swarm's id."""
-    return _page(connection, SWARMS, SwarmRow, {"room": room}, "swarm > %(after)s ORDER BY swarm", after, limit)
+    filters = {"room": room, "user_id": user}
+    return _page(connection, SWARMS, SwarmRow, filters, "swarm > %(after)s ORDER BY swarm", after, limit)
 
 
 def swarm(connection: Connection, id: str) -> SwarmRow:
@@ -159,11 +189,27 @@ def nfts(
     collection: str | None = None,
     owner: str | None = None,
     after: str = "",
+    offset: int = 0,
     limit: int = PAGE,
 ) -> list[NftRow]:
-    """Returns items by id, after an item's id."""
+    """Returns items by id, after an item's id; `offset` leaves out as many more."""
     filters = {"collection": collection, "owner": owner}
-    return _page(connection, NFTS, NftRow, filters, "nft_id > %(after)s ORDER BY nft_id", after, limit)
+    rest = "nft_id > %(after)s ORDER BY nft_id OFFSET %(offset)s"
+    return _page(connection, NFTS, NftRow, filters, rest, after, limit, offset=offset)
+
+
+def nft(connection: Connection, id: str) -> NftRow:
+    """Returns one item. Raises NotFound."""
+    return _one(connection, NFTS, NftRow, id)
+
+
+def count_nfts(connection: Connection, collection: str | None = None, owner: str | None = None) -> int:
+    """Returns how many items there are, of a collection and an owner or of any."""
+    query = """SELECT count(*) FROM nfts WHERE (%(collection)s::text IS NULL OR collection = %(collection)s)
+        AND (%(owner)s::text IS NULL OR owner = %(owner)s)"""
+    found = connection.execute(query, {"collection": collection, "owner": owner}).fetchone()
+    assert found is not None
+    return int(found[0])
 
 
 def deals(
@@ -172,16 +218,50 @@ def deals(
     room: str | None = None,
     status: str | None = None,
     user: str | None = None,
+    swarm: str | None = None,
     after: int | None = None,
+    offset: int = 0,
     limit: int = PAGE,
 ) -> list[ReadDeal]:
-    """Returns deals, the newest lock first, after the `locked_event` of one. `status` is a word of the PRD's."""
+    """Returns deals, the newest lock first, after the `locked_event` of one. `status` is a word of the PRD's.
+
+    Those of a user or a swarm have it on either side. `offset` leaves out as many more.
+    """
     filters = {"room": room, "status": status}
     rest = "(%(after)s::bigint IS NULL OR locked_event < %(after)s)"
     if user is not None:
-        rest += " AND (buyer_user_id = %(user)s OR seller_user_id = %(user)s)"
-    rest += " ORDER BY locked_event DESC"
-    return _page(connection, DEALS, ReadDeal, filters, rest, after, limit, user=user)
+        rest += _OF_USER
+    if swarm is not None:
+        rest += " AND (buyer_swarm = %(swarm)s OR seller_swarm = %(swarm)s)"
+    rest += " ORDER BY locked_event DESC OFFSET %(offset)s"
+    return _page(connection, DEALS, ReadDeal, filters, rest, after, limit, user=user, swarm=swarm, offset=offset)
+
+
+def count_deals(connection: Connection, user: str, status: str | None = None) -> int:
+    """Returns how many deals a user has, of a status of the PRD's or of any."""
+    query = "SELECT count(*) FROM deals WHERE (%(status)s::text IS NULL OR status = %(status)s)"
+    found = connection.execute(query + _OF_USER, {"user": user, "status": status}).fetchone()
+    assert found is not None
+    return int(found[0])
+
+
+def live_deals(connection: Connection, user: str) -> list[ReadDeal]:
+    """Returns a user's deals that have not ended, as they were locked: agents are bound by one deal each."""
+    query = sql.SQL("SELECT {} FROM deals WHERE ended_round IS NULL {} ORDER BY locked_event").format(
+        _columns(ReadDeal.__struct_fields__), sql.SQL(_OF_USER)
+    )
+    return _rows(connection, ReadDeal, query, {"user": user})
+
+
+def turnover(connection: Connection, user: str) -> Turnover:
+    """Returns what a user's completed deals came to; all zero without one."""
+    query = """
+        SELECT count(*) FILTER (WHERE buyer_user_id = %(user)s) AS bought,
+            count(*) FILTER (WHERE seller_user_id = %(user)s) AS sold,
+            coalesce(sum(price_usdc_micros) FILTER (WHERE buyer_user_id = %(user)s), 0)::bigint AS paid_usdc_micros,
+            coalesce(sum(price_usdc_micros) FILTER (WHERE seller_user_id = %(user)s), 0)::bigint AS got_usdc_micros
+        FROM deals WHERE state = 'completed'"""
+    return _rows(connection, Turnover, query + _OF_USER, {"user": user})[0]
 
 
 def deal(connection: Connection, id: str) -> DealEvidence:
@@ -193,6 +273,15 @@ def deal(connection: Connection, id: str) -> DealEvidence:
 def messages(connection: Connection, room: str, *, after_seq: int = 0, limit: int = PAGE) -> list[MessageRow]:
     """Returns what was said in a room after an event's `seq`."""
     return _page(connection, MESSAGES, MessageRow, {"room": room}, "seq > %(after)s ORDER BY seq", after_seq, limit)
+
+
+def swarm_messages(connection: Connection, swarm: str, *, after: int = 0, limit: int = PAGE) -> list[MessageRow]:
+    """Returns what a swarm's agents said, after an event's place in the log."""
+    query = sql.SQL(
+        "SELECT {} FROM messages AS m JOIN agents AS a USING (agent) WHERE a.swarm = %(swarm)s"
+        " AND m.event > %(after)s ORDER BY m.event LIMIT %(limit)s"
+    ).format(sql.SQL(", ").join(sql.Identifier("m", name) for name in MessageRow.__struct_fields__))
+    return _rows(connection, MessageRow, query, {"swarm": swarm, "after": after, "limit": _limit(limit)})
 
 
 def price_history(connection: Connection, room: str, *, after_seq: int = 0, limit: int = PAGE) -> list[PricePoint]:
@@ -295,10 +384,9 @@ def _page(
     rest: str,
     after: str | int | None,
     limit: int,
-    *,
-    user: str | None = None,
+    **more: str | int | None,
 ) -> list[Row]:
-    """Returns a table's rows that have the values of the filters that are given."""
+    """Returns a table's rows that have the values of the filters that are given; `more` are the values of `rest`."""
     given = {name: value for name, value in filters.items() if value is not None}
     wheres = [sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in given]
     query = sql.SQL("SELECT {} FROM {} WHERE {} LIMIT %(limit)s").format(
@@ -306,11 +394,14 @@ def _page(
         sql.Identifier(table.name),
         sql.SQL(" AND ").join([*wheres, sql.SQL(rest)]),
     )
-    return _rows(connection, row, query, {**given, "after": after, "limit": _limit(limit), "user": user})
+    return _rows(connection, row, query, {**more, **given, "after": after, "limit": _limit(limit)})
 
 
 def _rows(
-    connection: Connection, row: type[Row], query: str | sql.Composed, values: dict[str, str | int | None]
+    connection: Connection,
+    row: type[Row],
+    query: str | sql.Composed,
+    values: Mapping[str, str | int | list[str] | None],
 ) -> list[Row]:
     with connection.cursor(row_factory=dict_row) as cursor:
         try:

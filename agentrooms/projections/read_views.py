@@ -107,6 +107,15 @@ class Performance(msgspec.Struct, frozen=True):
     earnings_usdc_micros: Annotated[int, Note("of the sellers among them", USDC_MICROS)]
 
 
+class Turnover(msgspec.Struct, frozen=True):
+    """What a user's completed deals came to."""
+
+    bought: Annotated[int, Note("items bought", "deals")]
+    sold: Annotated[int, Note("items sold", "deals")]
+    paid_usdc_micros: Annotated[int, Note("prices paid", USDC_MICROS)]
+    got_usdc_micros: Annotated[int, Note("prices got", USDC_MICROS)]
+
+
 class PricePoint(msgspec.Struct, frozen=True):
     """A moment in a room's price history: floor and top bid moved, or a deal was locked."""
 

@@ -32,7 +32,7 @@ from agentrooms.services.processes import last_lines
 
 FORMAT = 2  # 1 had no files beside the database
 LOG = "log"
-SCHEMAS = (LOG, "live", "read")
+SCHEMAS = (LOG, "live", "read", "accounts", "jobs")
 MANIFEST, SECRET, DUMP, FILES = "manifest.json", "secret", "database.dump", "files"
 MANIFEST_BYTES_MAX = 64 * 1024
 CHUNK_BYTES = 1024**2

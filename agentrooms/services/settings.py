@@ -51,6 +51,9 @@ def _matching(pattern: str, what: str) -> AfterValidator:
 _ADDRESS = _matching("0x[0-9a-fA-F]{40}", "an address: 0x and 40 hex digits")
 _PRIVATE_KEY = _matching("(0x)?[0-9a-fA-F]{64}", "a private key: 64 hex digits")
 _PUBLIC_KEYS = _matching("[0-9a-f]{64}(,[0-9a-f]{64})*", "public keys, each 64 lower-case hex digits")
+_ADDRESSES = _matching("0x[0-9a-fA-F]{40}(,0x[0-9a-fA-F]{40})*", "addresses with commas between them")
+_ORIGIN = "https?://[a-z0-9.-]+(:[0-9]{1,5})?"
+_ORIGINS = _matching(f"{_ORIGIN}(,{_ORIGIN})*", "origins such as https://agentrooms.example, with commas between them")
 _NAME = _matching("[a-z0-9_]{1,40}", "a name: up to 40 of a-z, 0-9 and _")
 
 
@@ -145,6 +148,56 @@ class Settings(BaseSettings):
         default="auto",
         description=f"How many agents of a swarm share a process: 1 to {AGENTS_PER_ACTOR_MAX}, or auto: as many "
         "processes as the cluster has CPUs.",
+    )
+    environment: Literal["development", "production"] = Field(
+        default="development",
+        description="The API: production sends cookies over https only and refuses secrets that stand in examples.",
+    )
+    api_host: str = Field(default="127.0.0.1", description="The API: the address it listens on.")
+    api_port: int = Field(default=8_000, ge=0, le=65_535, description="The API: its port; 0 for any that is free.")
+    public_url: Annotated[str, _matching(_ORIGIN, "an origin such as https://agentrooms.example")] | None = Field(
+        default=None,
+        description="The API: where people reach it. Their wallets sign for this domain. Without it, the address "
+        "it listens on.",
+    )
+    allowed_origins: Annotated[str, _ORIGINS] | None = Field(
+        default=None, description="The API: origins of pages that may use it besides its own, with commas between them."
+    )
+    trusted_proxies: int = Field(
+        default=0, ge=0, le=10, description="The API: how many proxies before it add to X-Forwarded-For."
+    )
+    admin_wallets: Annotated[str, _ADDRESSES] | None = Field(
+        default=None, description="The API: wallets that may open and close rooms, with commas between them."
+    )
+    jwt_secret: SecretStr | None = Field(
+        default=None,
+        description="The API: what access tokens are signed with, 32 bytes or more. Without it, one that follows from "
+        "the installation's secret.",
+    )
+    jwt_secret_previous: SecretStr | None = Field(
+        default=None, description="The API: the secret before; tokens signed with it are good until they expire."
+    )
+    access_token_minutes: int = Field(
+        default=30, ge=1, le=1_440, description="The API: how long an access token lasts (1440 is a day)."
+    )
+    refresh_token_days: int = Field(
+        default=7, ge=1, le=90, description="The API: after how many days a wallet must sign in again."
+    )
+    requests_per_minute: int = Field(
+        default=100, ge=1, le=10_000_000, description="The API: requests a minute from one address."
+    )
+    spawns_per_hour: int = Field(
+        default=5, ge=1, le=1_000_000, description="The API: agents that one user may spawn in an hour."
+    )
+    smtp_url: Annotated[SecretStr, _begins_with("smtp://", "smtps://")] | None = Field(
+        default=None,
+        description="The server that sends e-mail, as smtp://USER:PASSWORD@HOST:587 (STARTTLS where it is offered) or "
+        "smtps://HOST:465. Without it, no e-mail is sent.",
+    )
+    mail_from: str | None = Field(default=None, description="The sender of e-mail.")
+    outbound_private: bool = Field(
+        default=False,
+        description="Let webhooks and images of items be at private addresses; for development on one machine only.",
     )
 
 

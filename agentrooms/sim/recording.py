@@ -13,7 +13,7 @@ from itertools import groupby
 from agentrooms.actors import messages
 from agentrooms.actors.messages import Command
 from agentrooms.domain.agent import AgentLeft, AgentPaused, AgentReconfigured, AgentResumed, AgentSpawned
-from agentrooms.domain.room import CloseReason, RoomClosed
+from agentrooms.domain.room import CloseReason, PersonSpoke, RoomClosed
 from agentrooms.domain.terms import LeaveReason
 from agentrooms.events.journal import LOCK_TYPES
 from agentrooms.events.memory import MemoryEventStore
@@ -122,6 +122,8 @@ def command_of(recorded: Recorded) -> Command | None:
             return messages.Resume(agent, id_)
         case AgentReconfigured() as made:
             return messages.Reconfigure(made.agent, made.strategy, made.style, made.mandate_hash, id_)
+        case PersonSpoke() as spoke:
+            return messages.Speak(spoke, id_)
         case AgentLeft(reason=LeaveReason.USER_REMOVED) as left:
             return messages.Remove(left.agent, left.reason, id_)
         case RoomClosed(reason=CloseReason.REQUESTED) | AgentLeft(reason=LeaveReason.ROOM_CLOSED):

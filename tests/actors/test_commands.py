@@ -18,11 +18,13 @@ from agentrooms.actors.messages import (
     Resume,
     Scheduled,
     Spawn,
+    Speak,
 )
 from agentrooms.domain.agent import AgentLeft, AgentPaused, AgentReconfigured, AgentResumed, AgentSpawned
 from agentrooms.domain.event import Event
-from agentrooms.domain.room import RoomClosed
+from agentrooms.domain.room import PersonSpoke, RoomClosed
 from agentrooms.domain.terms import StrategyName
+from agentrooms.domain.user import user_id
 from agentrooms.events.journal import Journal
 from agentrooms.events.record import decode_line
 from agentrooms.events.tags import tags_of
@@ -113,6 +115,27 @@ def test_a_scheduled_command_has_one_effect_too() -> None:
     for round_ in (3, 4):
         stage.tell(Scheduled(round_, Remove("agent_b0", id="x")))
     assert [types(events(stage.play())) for _round in range(3)] == [[], [AgentLeft], []]
+
+
+def test_what_a_person_says_is_said_once_and_in_the_rooms_round() -> None:
+    """Between the commands of others; the second ten of a minute are refused, to whoever asked."""
+    stage = Stage()
+    wallet = samples.wallet("ann")
+    said = PersonSpoke(0, "Hello!", user_id(wallet), wallet)
+    stage.play()
+    for command in (Pause("agent_b0", "p1"), Speak(said, "s1"), Speak(said, "s1"), Resume("agent_b0", "p2")):
+        stage.tell(command)
+    taken = events(stage.play())
+    assert types(taken) == [AgentPaused, PersonSpoke, AgentResumed]
+    assert taken[1] == msgspec.structs.replace(said, round=stage.actor.room.round)
+    stage.actor = stage.make()
+    for n in range(12):
+        stage.tell(Speak(said, f"s{n}"))
+    sends = stage.play()
+    assert types(events(sends)) == [PersonSpoke] * 9
+    assert [refused.id for refused in sent(sends, Refused)] == ["s10", "s11"]
+    assert [done.id for done in sent(sends, Done)] == [f"s{n}" for n in range(10)]
+    oracle.check(p.event.data for p in stage.store.read())
 
 
 def test_a_refused_command_may_be_sent_again() -> None:

@@ -12,6 +12,7 @@ import msgspec
 
 from agentrooms.domain.canonical import canonical
 from agentrooms.domain.deal import Terms, deal_hash
+from agentrooms.domain.user import user_id
 from agentrooms.sim import archive
 from agentrooms.sim.audit import RULES, audit
 from agentrooms.sim.audit.source import Source
@@ -85,6 +86,18 @@ def comment(line: Fields, agent: str, round_: int) -> Fields:
     none = dict.fromkeys(("price_usdc_micros", "quote", "refers_to", "to", "token_id"))
     data = {"act": "comment", "agent": agent, "mood": "calm", "round": round_, "text": "Hm.", "wording": "scripted"}
     return {**line, "type": "act.posted", "data": {**data, **none}}
+
+
+def speech(line: Fields, **changes: object) -> Fields:
+    """Returns what a person says beside an agent's act."""
+    wallet = "0x" + "ab" * 20
+    data = {"round": line["data"]["round"], "text": "Hm.", "user": user_id(wallet), "wallet": wallet, **changes}
+    return {
+        **line,
+        "type": "person.spoke",
+        "data": data,
+        "tags": sorted([f"room:{line['chain']}", f"user:{data['user']}"]),
+    }
 
 
 def change_votes(change: Callable[[list[Fields]], object]) -> archives.Mutate:

@@ -36,6 +36,7 @@ from tests.audit.attacks import (
     deal_lines,
     of_type,
     rehash_terms,
+    speech,
     wrongs_of,
 )
 
@@ -611,6 +612,24 @@ ACTS: dict[str, tuple[archives.Mutate, str]] = {
             },
         ),
         "expires in round",
+    ),
+    "a person with another's name": (
+        lambda lines: lines.insert(after(lines, acts(lines)[2]) - 1, speech(acts(lines)[2], user="user_other")),
+        "is not the user of wallet",
+    ),
+    "a person who says too much": (
+        lambda lines: lines.insert(after(lines, acts(lines)[2]) - 1, speech(acts(lines)[2], text="x" * 281)),
+        "1 to 280 visible characters",
+    ),
+    "a person who says what cannot be seen": (
+        lambda lines: lines.insert(after(lines, acts(lines)[2]) - 1, speech(acts(lines)[2], text="\u202eHm.")),
+        "1 to 280 visible characters",
+    ),
+    "a person in a closed room": (
+        lambda lines: lines.insert(
+            after(lines, of_type(lines, "room.closed")[0]), speech(of_type(lines, "room.closed")[0])
+        ),
+        "speaks in a closed room",
     ),
     "leaving twice": (
         lambda lines: lines.insert(

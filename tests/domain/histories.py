@@ -20,9 +20,9 @@ from agentrooms.domain.folding import evolve, fold
 from agentrooms.domain.mandate import SignedMandate, mandate_hash
 from agentrooms.domain.market import fits, rests
 from agentrooms.domain.posting import Venue
-from agentrooms.domain.room import CloseReason, Room
+from agentrooms.domain.room import CloseReason, PersonSpoke, Room
 from agentrooms.domain.terms import ActKind, LeaveReason, Mood, StrategyName, Style
-from agentrooms.domain.user import WalletBudgeted
+from agentrooms.domain.user import WalletBudgeted, user_id
 from agentrooms.errors import Rejection
 from tests.domain import samples
 
@@ -104,7 +104,12 @@ def _depart(event: DealCompleted | DealFailed) -> Decide:
 
 @st.composite
 def _command(draw: st.DrawFn, room: Room, round_: int) -> tuple[str, Decide]:
-    kinds = ["bargain"] * 14 + ["act"] * 8 + ["agent", "spawn", "expire", "close"] + ["deal"] * (8 if room.deals else 0)
+    kinds = (
+        ["bargain"] * 14
+        + ["act"] * 8
+        + ["agent", "spawn", "expire", "close", "speak", "speak"]
+        + ["deal"] * (8 if room.deals else 0)
+    )
     match draw(st.sampled_from(kinds)):
         case "bargain":
             return draw(_bargain(room, round_))
@@ -119,7 +124,18 @@ def _command(draw: st.DrawFn, room: Room, round_: int) -> tuple[str, Decide]:
             return "expire", lambda room: posting.expire_quotes(room, round_)
         case "deal":
             return draw(_deal(room, round_))
+        case "speak":
+            return draw(_speech(round_))
     return "close", lambda room: posting.close_room(room, CloseReason.REQUESTED, round_)
+
+
+@st.composite
+def _speech(draw: st.DrawFn, round_: int) -> tuple[str, Decide]:
+    """What a person says, whether it may be said or not."""
+    wallet = samples.wallet(draw(st.sampled_from(("p0", "p1"))))
+    text = draw(st.sampled_from(("Hello!", "Hello!", "", " x", "x" * 281)))
+    spoke = PersonSpoke(round_, text, user_id(wallet), wallet)
+    return "speak", lambda room: posting.speak(room, spoke)
 
 
 @st.composite

@@ -172,6 +172,18 @@ def test_a_mandate_is_the_typed_data_that_wallets_sign(signed: Mandate, domain: 
     assert eip712.domain_separator(domain) == message.header
 
 
+@given(mandates(), DOMAINS)
+def test_what_a_wallet_is_asked_to_sign_is_the_mandate(signed: Mandate, domain: EscrowDomain) -> None:
+    """The JSON for `eth_signTypedData_v4`, after a way through JSON, as another encoder reads it."""
+    asked = json.loads(json.dumps(mandate.typed_data(signed, domain)))
+    message = encode_typed_data(full_message=asked)
+    assert digest(message) == mandate.mandate_digest(signed, domain)
+    assert (message.header, message.body.hex()) == (eip712.domain_separator(domain), mandate.mandate_hash(signed))
+    for kind, fields in asked["types"].items():
+        values = {"EIP712Domain": asked["domain"], "Mandate": asked["message"]}.get(kind)
+        assert values is None or list(values) == [field["name"] for field in fields]
+
+
 @given(terms())
 def test_a_deal_is_the_typed_data_that_agents_sign_and_verifiers_attest(agreed: Terms) -> None:
     """The deal's own digest, and the attestation over its struct hash."""

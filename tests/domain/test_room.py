@@ -44,6 +44,7 @@ def check_invariants(room: Room) -> None:
     assert set(room.records) == set(room.agents)
     assert all(len(r.recent_rounds) <= MESSAGES_A_MINUTE for r in room.records.values())
     assert len(room.lines) <= 30
+    assert all(0 < len(rounds) <= MESSAGES_A_MINUTE for rounds in room.persons.values())
     for agent in room.agents.values():
         assert agent.present == (agent.left_reason is None)
         assert agent.present or agent.status in {AgentStatus.LEFT, AgentStatus.COMPLETED}
@@ -93,7 +94,12 @@ def check_splits(events: Sequence[Event]) -> None:
 
 
 def again(step: Step) -> list[Event]:
-    """What the same command comes to right after it took effect; a spoken act is refused by its type."""
+    """What the same command comes to right after it took effect; a spoken act is refused by its type.
+
+    What a person says may be said again: of one message, the room knows the command.
+    """
+    if step.name == "speak":
+        return []
     try:
         return list(step.decide(step.after))
     except ActRefused:

@@ -7,13 +7,18 @@ from typing import Any
 
 import pytest
 
-from agentrooms.chain.devnet.engine import START_MS, Genesis
+from agentrooms.chain.devnet.engine import GWEI, START_MS, Genesis
 from agentrooms.chain.devnet.node import CommandNode
 from agentrooms.chain.devnet.pyevm import PyEvm
 from agentrooms.chain.evm.devnet import DevnetChain
+from agentrooms.chain.evm.outbox import PRICE_MIN_WEI
+from agentrooms.chain.evm.wallet import approval
+from agentrooms.chain.ledger import Provided
 from agentrooms.chain.port import ChainError
+from agentrooms.domain.ledger import LedgerFunded, LedgerMinted, WalletFueled
 from agentrooms.events.vault import MemoryVault, Vault
-from tests.domain.samples import wallet
+from agentrooms.live.persons import FUEL_GWEI
+from tests.domain.samples import wallet, wallet_key
 from tests.evm.market import FUNDS, Market, in_process
 from tests.evm.nodes import Killed, Mortal
 
@@ -76,6 +81,35 @@ def test_what_another_left_unsent_does_not_block_who_comes_after() -> None:
     lives.lose_pool()
     market = Market(lives.chain(lives.memory), lives.memory, virtual=True)
     assert market.settle(market.deal()).succeeded
+
+
+def test_a_persons_wallet_pays_for_its_own_approval(fresh_market: Market) -> None:
+    """It is given money, an item and coin, and allows the escrow nothing until it says so itself, once each key."""
+    evm, deal = fresh_market.evm, fresh_market.deal(provided=False)
+    item, seller = deal.terms.item, wallet(deal.seller)
+    given = Provided(
+        "person",
+        funds=(LedgerFunded(0, FUNDS, wallet(deal.buyer)),),
+        mints=(LedgerMinted(False, evm.site.collection, seller, item.token_id, item.traits),),
+        fuels=(WalletFueled(FUEL_GWEI, seller),),
+    )
+    for _time in range(2):
+        evm.provide(given)
+    assert evm.rpc.number("eth_getBalance", seller, "latest") == FUEL_GWEI * GWEI
+    facts = evm.facts(deal.case, fresh_market.now_ms())
+    assert (facts.owner, facts.approved) == (seller, False)
+    assert (facts.balance_usdc_micros, facts.allowance_usdc_micros) == (FUNDS, 0)
+    own = approval(wallet_key(deal.seller), evm.site, item.token_id, nonce=0, gas_price_wei=PRICE_MIN_WEI)
+    evm.rpc.call("eth_sendRawTransaction", "0x" + own.raw.hex())
+    evm.mine()
+    assert evm.facts(deal.case, fresh_market.now_ms()).approved
+
+
+def test_a_contract_that_takes_no_coin_holds_up_nobody(fresh_market: Market) -> None:
+    evm = fresh_market.evm
+    evm.provide(Provided("odd", fuels=(WalletFueled(FUEL_GWEI, evm.site.currency),)))
+    assert evm.rpc.number("eth_getBalance", evm.site.currency, "latest") == 0
+    assert fresh_market.settle(fresh_market.deal()).succeeded
 
 
 def test_a_devnet_whose_file_was_lost_is_named() -> None:

@@ -7,20 +7,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentrooms.domain.assets import Item, Wants
 from agentrooms.domain.money import PRICE_MAX_USDC_MICROS
+from agentrooms.domain.terms import Role
 from agentrooms.errors import InvalidInput
 from agentrooms.live import commands
 from agentrooms.live.commands import (
     BODY_BYTES_MAX,
     Answer,
     Command,
+    EnlistAgent,
+    FundWallet,
     OpenRoom,
     PauseAgent,
+    RegisterUser,
     RunSwarm,
     SeedDemo,
     SetSwarmSpeed,
+    Speak,
 )
-from tests.live.asks import buyer, seller
+from tests.live.asks import buyer, draft, person, seller
 
 GOOD: list[Command] = [
     OpenRoom(id="a.B_9:-", name="Main"),
@@ -30,6 +36,14 @@ GOOD: list[Command] = [
     SeedDemo(id="d"),
     seller("s", "room_x"),
     buyer("b", "room_x", wallet=1, name="Zoë"),
+    OpenRoom(id="o", name="Main", collection="0x" + "ab" * 20, collection_name="Cats"),
+    RunSwarm(id="w", preset="small_test", owner=person("ann")),
+    RegisterUser(id="u", wallet=person("ann")),
+    FundWallet(id="f", wallet=person("ann")),
+    draft("d", "room_x", "ann", Role.SELLER, 40, 60, item=Item("7", "Cat", {"colour": "red"}), counter=2**200),
+    draft("d", "room_x", "ann", Role.BUYER, 60, 40, wants=Wants(), name="Zoë"),
+    EnlistAgent(id="e", draft="draft_x", wallet=person("ann"), signature="ab" * 64 + "1b", budget_usdc_micros=1),
+    Speak(id="s", room="room_x", wallet=person("ann"), text="Hello!"),
 ]
 
 
@@ -38,6 +52,7 @@ def test_a_command_is_read_as_it_was_written(command: Command) -> None:
     assert commands.decode(commands.encode(command)) == command
 
 
+ITEM = Item("7", "Cat", {})
 WRONG: list[Command] = [
     *(OpenRoom(id=id_, name="Main") for id_ in ("", "a b", "é", "x" * 101, "desk:w", "round:r:1", "open:r", "a\n")),
     *(OpenRoom(id="r", name=name) for name in ("", "\u200b", "x" * 101)),
@@ -57,6 +72,23 @@ WRONG: list[Command] = [
     seller("s", "room_x", name="\u202e"),
     buyer("b", "room_x", item="1"),
     buyer("b", "room_x", maximum_usdc_micros=10_000),
+    *(RegisterUser(id="u", wallet=wallet) for wallet in ("", "0xab", "ab" * 20, "0x" + "ag" * 20, "0x" + "00" * 20)),
+    RunSwarm(id="w", preset="small_test", owner="ann"),
+    OpenRoom(id="o", name="Main", collection="0x" + "ab" * 20, collection_name="x" * 51),
+    OpenRoom(id="o", name="Main", collection="0x" + "ab" * 20, collection_name="\u200b"),
+    draft("d", "room_x", "ann", Role.SELLER, 40, 60),
+    draft("d", "room_x", "ann", Role.SELLER, 40, 60, item=ITEM, wants=Wants()),
+    draft("d", "room_x", "ann", Role.BUYER, 60, 40, item=ITEM),
+    draft("d", "room_x", "ann", Role.SELLER, 40, 60, item=ITEM, counter=-1),
+    draft("d", "room_x", "ann", Role.SELLER, 40, 60, item=Item("7", "\u200b", {})),
+    draft("d", "room_x", "ann", Role.SELLER, 40, 60, item=Item("7", "Cat", {str(n): "x" for n in range(101)})),
+    draft("d", "room_x", "ann", Role.SELLER, 40, 60, item=Item("7", "Cat", {"colour": "x" * 201})),
+    *(
+        EnlistAgent(id="e", draft="draft_x", wallet=person("ann"), signature=signature)
+        for signature in ("", "0x", "abc", "xy", "ab" * 1_100)
+    ),
+    EnlistAgent(id="e", draft="draft_x", wallet=person("ann"), signature="ab", budget_usdc_micros=-1),
+    *(Speak(id="s", room="room_x", wallet=person("ann"), text=text) for text in ("", "\u202e ", "x" * 281)),
 ]
 
 
@@ -92,6 +124,25 @@ def test_a_command_with_another_field_or_value_is_read_or_refused(command: Comma
     except InvalidInput:
         return
     assert commands.decode(commands.encode(read)) == read
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("0x" + "AB" * 64 + "1B", "ab" * 64 + "1b"),
+        ("ab" * 64 + "00", "ab" * 64 + "1b"),
+        ("0x" + "ab" * 64 + "01", "ab" * 64 + "1c"),
+        ("ab" * 65 + "00", "ab" * 65 + "00"),
+    ],
+)
+def test_signatures_and_addresses_have_one_spelling(written: str, read: str) -> None:
+    """However a wallet's program writes them."""
+    wallet = "0x" + "aB" * 20
+    body = commands.encode(EnlistAgent(id="e", draft="draft_x", wallet=wallet, signature=written))
+    found = commands.decode(body)
+    assert found == EnlistAgent(id="e", draft="draft_x", wallet=wallet.lower(), signature=read)
+    room = commands.decode(commands.encode(OpenRoom(id="o", name="Main", collection=wallet)))
+    assert room == OpenRoom(id="o", name="Main", collection=wallet.lower())
 
 
 def test_deep_and_long_bodies_are_refused() -> None:

@@ -8,31 +8,40 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agentrooms.domain.agent import AgentSpawned
-from agentrooms.domain.room import RoomClosed, RoomOpened, RoomStatus
+from agentrooms.domain.room import PersonSpoke, RoomClosed, RoomOpened, RoomStatus
 from agentrooms.domain.swarm import SwarmStarted
-from agentrooms.domain.terms import AgentStatus
+from agentrooms.domain.terms import AgentStatus, Role
+from agentrooms.domain.user import user_id
 from agentrooms.live.commands import (
     Answer,
     CloseRoom,
     Command,
+    DraftAgent,
+    EnlistAgent,
+    FundWallet,
     OpenRoom,
     PauseAgent,
     PauseSwarm,
+    RegisterUser,
     RemoveAgent,
     ResumeAgent,
     ResumeSwarm,
     RunSwarm,
     SeedDemo,
     SetSwarmSpeed,
+    SpawnAgent,
+    Speak,
     StopSwarm,
 )
 from agentrooms.live.inbox import Inbox, migrate_inbox
 from tests.events import oracle
-from tests.live.asks import buyer, seller
+from tests.live.asks import buyer, draft, enlist, person, seller
 from tests.live.test_crash import forget
 from tests.live.world import World
 
-VERBS = ("open", "close", "sell", "buy", "pause", "resume", "remove", "run", "hush", "go", "speed", "stop", "seed")
+SWARMS = ("run", "hush", "go", "speed", "stop", "seed")
+PEOPLE = ("register", "fund", "draft", "draft", "enlist", "enlist", "say")
+VERBS = ("open", "close", "sell", "buy", "pause", "resume", "remove", *SWARMS, *PEOPLE)
 LIFE = ("wait", "die", "restart")
 OPS = st.lists(st.tuples(st.sampled_from(VERBS + LIFE), st.integers(0, 5)), min_size=4, max_size=14)
 FOR_EVER = 10_000  # rounds
@@ -45,13 +54,16 @@ class Model:
     rooms: dict[str, bool] = field(default_factory=dict)
     agents: dict[str, tuple[str, str]] = field(default_factory=dict)
     swarms: dict[str, str] = field(default_factory=dict)
+    drafts: dict[str, tuple[str, str]] = field(default_factory=dict)
+    funded: set[str] = field(default_factory=set)
+    said: int = 0
     done: list[Command] = field(default_factory=list)
 
     def pick(self, names: dict[str, object], n: int) -> str:
         return list(names)[n % len(names)] if names else "none_x"
 
 
-def command_of(model: Model, verb: str, n: int, id_: str) -> Command:
+def command_of(world: World, model: Model, verb: str, n: int, id_: str) -> Command:
     room, agent = model.pick({**model.rooms}, n), model.pick({**model.agents}, n)
     swarm = model.pick({**model.swarms}, n)
     commands: dict[str, Command] = {
@@ -68,7 +80,16 @@ def command_of(model: Model, verb: str, n: int, id_: str) -> Command:
         "speed": SetSwarmSpeed(id=id_, swarm=swarm, speed=(1, 10, 0)[n % 3]),
         "stop": StopSwarm(id=id_, swarm=swarm),
         "seed": SeedDemo(id=id_),
+        "register": RegisterUser(id=id_, wallet=person(f"p{n}")),
+        "fund": FundWallet(id=id_, wallet=person(f"p{n}")),
+        "draft": draft(id_, room, f"p{n}", Role.BUYER, 5, 4, expiry_rounds=FOR_EVER),
+        "say": Speak(id=id_, room=room, wallet=person(f"p{n}"), text="Hello!"),
     }
+    if verb == "enlist":
+        made = model.pick({**model.drafts}, n)
+        if made not in model.drafts:
+            return EnlistAgent(id=id_, draft=made, wallet=person("p0"), signature="ab")
+        return enlist(id_, world.vault, made, model.drafts[made][1], n)
     return commands[verb]
 
 
@@ -101,8 +122,26 @@ def expect(model: Model, command: Command, answer: Answer) -> None:
         case PauseSwarm() | ResumeSwarm() | SetSwarmSpeed() | StopSwarm():
             assert not answer.why or "is not running" in answer.why
             assert command.swarm in model.swarms or answer.why
-        case _:
+        case RegisterUser():
+            assert answer == Answer(user=user_id(command.wallet))
+        case FundWallet():
+            assert bool(answer.why) == (command.wallet in model.funded)
+            model.funded.add(command.wallet)
+        case DraftAgent():
             assert bool(answer.why) == (not model.rooms.get(command.room, False))
+            if not answer.why:
+                who = next(f"p{n}" for n in range(6) if person(f"p{n}") == command.wallet)
+                model.drafts[answer.draft] = (command.room, who)
+        case EnlistAgent():
+            room, _who = model.drafts.get(command.draft, ("", ""))
+            assert bool(answer.why) == (not model.rooms.get(room, False))
+            if not answer.why:
+                model.agents.setdefault(answer.agent, (room, "here"))
+        case Speak() | SpawnAgent():
+            assert bool(answer.why) == (not model.rooms.get(command.room, False))
+            if isinstance(command, Speak):
+                model.said += not answer.why
+                return
             if not answer.why:
                 model.agents[answer.agent] = (command.room, "here")
     if not answer.why:
@@ -116,6 +155,7 @@ def check(world: World, model: Model) -> None:
     assert [world.count(RoomOpened, chain) for chain in chains] == [1] * len(chains)
     assert all(world.count(RoomClosed, chain) <= 1 for chain in chains)
     assert world.count(SwarmStarted) == len(model.swarms)
+    assert sum(world.count(PersonSpoke, room) for room in model.rooms) == model.said
     for room, is_open in model.rooms.items():
         assert (world.room(room).status is RoomStatus.ACTIVE) == is_open
     for agent, (room, state) in model.agents.items():
@@ -143,7 +183,7 @@ def test_any_commands_in_any_order_come_to_what_people_may_expect(
             elif verb == "restart":
                 world.restart()
             else:
-                command = command_of(model, verb, n, f"c{number}")
+                command = command_of(world, model, verb, n, f"c{number}")
                 expect(model, command, world.ask(command))
         world.crash_at = None
         check(world, model)

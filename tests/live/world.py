@@ -41,14 +41,21 @@ class World:
     """All parts of it; `desk` may die and be made anew at any call that it makes."""
 
     def __init__(
-        self, inbox: Inbox, *, store: EventStore | None = None, vault: Vault | None = None, crash_at: int | None = None
+        self,
+        inbox: Inbox,
+        *,
+        store: EventStore | None = None,
+        vault: Vault | None = None,
+        crash_at: int | None = None,
+        mock_wallets: bool = True,
     ) -> None:
         self.inbox = inbox
+        self.mock_wallets = mock_wallets
         self.store: EventStore = store if store is not None else MemoryEventStore()
         self.vault: Vault = vault if vault is not None else MemoryVault()
-        memory = MemoryVault()
-        self.chain = LedgerChain(memory)
-        self._parts = Parts(self.store, self.vault, memory, self.chain, ScriptedNarrator())
+        self.memory = MemoryVault()
+        self.chain = LedgerChain(self.memory)
+        self._parts = Parts(self.store, self.vault, self.memory, self.chain, ScriptedNarrator())
         self.runtime = LocalRuntime(self._make)
         self.runtime.watch(WATCHER, self._watched)
         self.paces: list[tuple[str, int]] = []
@@ -77,6 +84,7 @@ class World:
             tell=self._dying(self._tell),
             open_room_actor=self._dying(self._open_room_actor),
             clock_ms=self.clock_ms,
+            mock_wallets=self.mock_wallets,
         )
         self.set = self.desk.recover(self.members)
         return self.desk

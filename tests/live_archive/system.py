@@ -26,6 +26,7 @@ from agentrooms.actors.messages import (
     Remove,
     Resume,
     Spawn,
+    Speak,
     Tick,
 )
 from agentrooms.actors.plans import (
@@ -49,6 +50,7 @@ from agentrooms.domain.keys import derive_key
 from agentrooms.domain.ledger import LedgerFunded, LedgerMinted
 from agentrooms.domain.mandate import SignedMandate, mandate_hash
 from agentrooms.domain.posting import Venue
+from agentrooms.domain.room import PersonSpoke
 from agentrooms.domain.terms import StrategyName
 from agentrooms.domain.user import UserRegistered, WalletBudgeted, user_id
 from agentrooms.domain.verifier_set import VerifierSetRegistered
@@ -86,9 +88,10 @@ class Model:
 class System:
     """Two rooms on one log, run to their end when made."""
 
-    def __init__(self, narrator: Wording | None = None, seed: int = 0) -> None:
-        """`seed` gives the rooms other keys and the agents other strategies."""
+    def __init__(self, narrator: Wording | None = None, seed: int = 0, *, silent: bool = False) -> None:
+        """`seed` gives the rooms other keys and the agents other strategies; in `silent` rooms no person speaks."""
         self.seed = seed
+        self._silent = silent
         self._model = narrator
         self.blind = True
         self.keys = {room: seed_bytes(f"{room}/{seed}") for room in (A, B)}
@@ -153,6 +156,10 @@ class System:
         """Has somebody send a command right before a round."""
         self._todo.setdefault((room, round_), []).append(command)
 
+    def told(self, room: str, round_: int) -> list[Command]:
+        """Returns what is sent right before a round."""
+        return self._todo.get((room, round_), [])
+
     def run(self) -> System:
         """Runs both rooms; kills on the way what must be made anew."""
         first, second = 30 + self.seed % 7, 61 - self.seed % 11
@@ -194,6 +201,8 @@ class System:
             Journal(self.store, room).append([Entry(opened)], at_ms=opened.started_at_ms, cmd=f"open:{room}")
             self._place(room)
             _people(self, room)
+            if not self._silent:
+                _talk(self, room)
             self.runtime.tell(room_address(room), Tick(1))
 
     def _place(self, room: str) -> None:
@@ -259,6 +268,14 @@ class _Blind:
         """Hands the question on, unless it is about that item."""
         assert isinstance(message, AskVote)
         return [] if self._system.blind and message.terms.item.token_id == UNSEEN else self._actor.receive(message)
+
+
+def _talk(system: System, room: str) -> None:
+    """What people say: now and then, many at once, and more in a minute than they may."""
+    for n in (*range(5, 90, 17), *[40] * 12):
+        wallet = samples.wallet(f"p{n % 3}")
+        spoke = PersonSpoke(0, f"Is that all, after {n} rounds?", user_id(wallet), wallet)
+        system.tell(room, n, Speak(spoke, f"say-{room}-{len(system.told(room, n))}-{n}"))
 
 
 def _people(system: System, room: str) -> None:

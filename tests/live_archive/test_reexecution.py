@@ -153,6 +153,39 @@ def test_a_command_that_nobody_sent_is_fed_and_shows_in_what_follows(opened: Pat
     assert json.loads(found.recorded)["data"]["round"] >= 16
 
 
+def test_agents_do_not_hear_what_people_say(system: System) -> None:
+    """Rooms in which nobody speaks have the same acts and deals."""
+    silent = System(silent=True).run()
+    for room in (A, B):
+        said = [r for r in system.lines(room) if r.type == "person.spoke"]
+        assert len(said) > 12
+        heard, unheard = ([r.event for r in s.lines(room) if r.type != "person.spoke"] for s in (system, silent))
+        assert heard == unheard
+
+
+def test_what_a_person_said_is_fed_and_comes_out_again(opened: Path, tmp_path: Path) -> None:
+    """Other words are other inputs: what would show them is the chain of hashes. Too many are refused again."""
+    folder = forging.copy(opened, tmp_path / "forged")
+
+    def put_words(lines: list[Fields]) -> None:
+        first_of(lines, B, text="Is that all, after 5 rounds?")["data"]["text"] = "That is all."
+
+    forging.relink(folder, put_words)
+    assert failing(audit(folder, re_execute=True)) == {}
+    shouting = forging.copy(opened, tmp_path / "shouting")
+
+    def shout(lines: list[Fields]) -> None:
+        at = next(n for n, line in enumerate(lines) if line["type"] == "person.spoke" and line["data"]["round"] == 40)
+        said = [
+            {**lines[at], "tags": [t for t in lines[at]["tags"] if not t.startswith("command:")]} for _ in range(11)
+        ]
+        lines[at:at] = said
+
+    forging.relink(shouting, shout)
+    assert "says its 11th message within a minute" in failing(audit(shouting))["acts"]
+    assert again(shouting, B) is not None
+
+
 def test_a_round_left_out_is_named(opened: Path, tmp_path: Path) -> None:
     folder = forging.copy(opened, tmp_path / "forged")
 

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 
+from agentrooms.domain.ledger import WalletFueled
 from agentrooms.events.log_writer import LogWriter
 from agentrooms.events.memory import MemoryEventStore
 from agentrooms.events.postgres import channel, connect, migrate_log
@@ -20,6 +21,8 @@ from agentrooms.events.postgres_log import PostgresLog
 from agentrooms.events.store import Condition, StoredEvent, StoreError
 from agentrooms.projections import queries
 from agentrooms.projections.projector import ProjectionAhead, ProjectionStopped, Projector
+from tests.domain import samples
+from tests.live_archive.system import A, B, System
 from tests.projections.logs import assert_tables_are_those_of_the_log, drop, extend, log_of, mixed, select, stored
 
 ACTS = st.sampled_from(["append", "first", "second", "restart"])
@@ -56,6 +59,23 @@ def test_tables_are_those_of_archives_however_the_log_is_cut(
     for projector in (first, second):
         projector.close()
     drop(postgres_dsn, schema)
+
+
+def test_what_people_say_is_no_message_of_an_agent(postgres_dsn: str, fresh_schema: str) -> None:
+    """A room in which people speak is as far as its log, and has the messages of its agents."""
+    system = System().run()
+    system.platform(WalletFueled(1, samples.wallet("b0")))
+    with closing(Projector(system.store, postgres_dsn, fresh_schema)) as projector:
+        while projector.position < system.store.head():
+            projector.step()
+    assert_tables_are_those_of_the_log(postgres_dsn, fresh_schema, system.store)
+    lines = {room: system.lines(room) for room in (A, B)}
+    assert all(sum(line.type == "person.spoke" for line in found) > 12 for found in lines.values())
+    expected = [
+        (room, sum(r.type == "act.posted" for r in found), max(r.seq for r in found if r.type != "acts.explained"))
+        for room, found in lines.items()
+    ]
+    assert select(postgres_dsn, fresh_schema, "SELECT room, messages, seq FROM rooms ORDER BY room") == expected
 
 
 def test_two_projectors_at_once_do_no_harm(postgres_dsn: str, fresh_schema: str) -> None:

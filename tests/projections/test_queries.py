@@ -233,6 +233,52 @@ def test_performance_of_agents_and_users(reader: psycopg.Connection) -> None:
     assert (overall.earnings_usdc_micros, overall.savings_usdc_micros) == (total, -total)
 
 
+def test_what_belongs_to_a_user_or_a_swarm(reader: psycopg.Connection) -> None:
+    for row in traders():
+        user = queries.agent(reader, row.agent).user_id
+        mine = [d for d in dealt() if row.agent in {d.buyer, d.seller}]
+        done = completed(mine)
+        newest = [d.deal for d in reversed(mine)]
+        assert [d.deal for d in queries.deals(reader, user=user)] == newest
+        assert [d.deal for d in queries.deals(reader, user=user, offset=1)] == newest[1:]
+        assert queries.count_deals(reader, user) == len(mine)
+        assert queries.count_deals(reader, user, "completed") == len(done)
+        assert queries.live_deals(reader, user) == []
+        assert [a.agent for a in queries.agents_gone(reader, user)] == [row.agent]
+        found = queries.turnover(reader, user)
+        bought = [d for d in done if d.buyer == row.agent]
+        sold = [d for d in done if d.seller == row.agent]
+        assert (found.bought, found.sold) == (len(bought), len(sold))
+        assert found.paid_usdc_micros == sum(d.price_usdc_micros for d in bought)
+        assert found.got_usdc_micros == sum(d.price_usdc_micros for d in sold)
+    for swarm in queries.swarms(reader):
+        ours = [d.deal for d in reversed(dealt()) if d.room == swarm.room]
+        assert [d.deal for d in queries.deals(reader, swarm=swarm.swarm)] == ours
+        said: list[MessageRow] = []
+        while page := queries.swarm_messages(reader, swarm.swarm, after=said[-1].event if said else 0, limit=30):
+            said += page
+        assert said == said_in(reader, swarm.room)
+        assert [s.swarm for s in queries.swarms(reader, user=swarm.user_id, room=swarm.room)] == [swarm.swarm]
+    assert queries.parties(reader, []) == {}
+    found_deals = queries.deals(reader)
+    assert queries.parties(reader, found_deals).keys() == {a for d in found_deals for a in (d.buyer, d.seller)}
+    assert queries.agents(reader, present=True) == []
+    assert len(queries.agents(reader, present=False, limit=500)) == len(traders())
+
+
+def test_a_deal_that_has_not_ended_is_live_for_both_its_users(postgres_dsn: str, fresh_schema: str) -> None:
+    lock = next(n for n, event in enumerate(events(), start=1) if event.type == "deal.locked")
+    store = MemoryEventStore()
+    extend(store, [found.event for found in log().read(limit=lock)])
+    with closing(Projector(store, postgres_dsn, fresh_schema)) as projector:
+        projector.step()
+    with queries.connect(postgres_dsn, fresh_schema) as connection:
+        (deal,) = queries.deals(connection)
+        for user in (deal.buyer_user_id, deal.seller_user_id):
+            assert queries.live_deals(connection, user) == [deal]
+        assert queries.turnover(connection, deal.buyer_user_id).bought == 0
+
+
 def test_reading_what_one_has_written_waits_for_it(postgres_dsn: str, fresh_schema: str) -> None:
     store = MemoryEventStore()
     extend(store, [found.event for found in log().read(limit=200)])

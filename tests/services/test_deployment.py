@@ -26,14 +26,15 @@ def test_the_compose_file_has_the_form_of_the_specification() -> None:
 
 def test_compose_brings_all_parts_and_refers_only_to_what_it_has() -> None:
     parts = compose()["services"]
-    assert set(parts) == {"postgres", "redis", "ray-head", "ray-worker", "app"}
+    assert set(parts) == {"postgres", "redis", "ray-head", "ray-worker", "app", "api"}
     assert parts["postgres"]["image"] == "postgres:16"
     assert parts["redis"]["image"] == "redis:7"
     for part in parts.values():
         for needed in part.get("depends_on", {}):
             assert "healthcheck" in parts[needed]  # or waiting for its health would never end
     known = {name.upper() for name in Settings.model_fields} | {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN"}
-    assert set(parts["app"]["environment"]) <= known
+    assert set(parts["app"]["environment"]) | set(parts["api"]["environment"]) <= known
+    assert [name for name, part in parts.items() if "ports" in part] == ["api"], "nothing else is reached from outside"
 
 
 def test_the_launchers_file_passes_rays_own_check() -> None:

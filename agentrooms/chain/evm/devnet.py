@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from agentrooms.chain.contracts.artefact import load
-from agentrooms.chain.devnet.engine import CHAIN_ID, DEPLOYER_KEY, RELAYER_KEY
+from agentrooms.chain.devnet.engine import CHAIN_ID, DEPLOYER_KEY, GWEI, RELAYER_KEY
 from agentrooms.chain.evm import wallet
 from agentrooms.chain.evm.abi import answer, call_data, constructor_data
 from agentrooms.chain.evm.chain import LOCAL, EvmChain, Pace
@@ -113,6 +113,8 @@ class DevnetChain(EvmChain):
             return False
         name = self._deployer.by_hash(transaction.tx_hash).name
         kind, _, what = name.removeprefix(f"provide/{provided.key}/").partition("/")
+        if kind == "fuel":
+            return True  # a contract that takes no coin pays no fees either
         if kind == "permit":
             data = call_data(_USDC.abi, "nonces", what)
             return int(answer(_USDC.abi, "nonces", self._view(data, self.site.currency))) > 0
@@ -126,7 +128,7 @@ class DevnetChain(EvmChain):
         return receipt is not None and receipt.succeeded
 
     def _funding(self, provided: Provided) -> Iterable[RawTransaction]:
-        """Yields what the deployer gives: money, items, and to sellers the fee of their approval."""
+        """Yields what the deployer gives: money, items, native coin, and to sellers the fee of their approval."""
         key = provided.key
         for fund in provided.funds:
             data = call_data(_USDC.abi, "mint", fund.wallet, fund.balance_usdc_micros)
@@ -136,6 +138,9 @@ class DevnetChain(EvmChain):
             if mint.approval:
                 fee = wallet.APPROVE_GAS * PRICE_MIN_WEI
                 yield self._made(f"provide/{key}/fee/{mint.token_id}", mint.owner, b"", GAS, fee)
+
+        for fuel in provided.fuels:
+            yield self._made(f"provide/{key}/fuel/{fuel.wallet}", fuel.wallet, b"", GAS, fuel.amount_gwei * GWEI)
 
     def _approvals(self, provided: Provided) -> Iterable[RawTransaction]:
         """Yields what the wallets signed: permits, which anybody may bring, and sellers' own transactions."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -51,18 +52,25 @@ class Rpc:
         url: str,
         *,
         requests_per_minute: int | None = None,
+        timeout_s: float = TIMEOUT_S,
+        attempts_max: int = ATTEMPTS_MAX,
         transport: httpx.BaseTransport | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`requests_per_minute` is what the node lets one client ask; None asks as fast as it goes."""
+        """`requests_per_minute` is what the node lets one client ask; None asks as fast as it goes.
+
+        Threads may share it.
+        """
         self.url = url
         self._client = httpx.Client(
             transport=transport,
-            timeout=TIMEOUT_S,
+            timeout=timeout_s,
             headers={"content-type": "application/json", "accept-encoding": "identity"},
         )
+        self._attempts_max = attempts_max
         self._limit = requests_per_minute
+        self._pacing = threading.Lock()
         self._asked: deque[float] = deque()
         self._clock = clock
         self._sleep = sleep
@@ -73,16 +81,17 @@ class Rpc:
         self._id += 1
         body = msgspec.json.encode({"jsonrpc": "2.0", "id": self._id, "method": method, "params": params})
         trouble, wait_s = "", 0.0
-        for attempt in range(ATTEMPTS_MAX):
+        for attempt in range(self._attempts_max):
             if attempt:
                 self._sleep(max(wait_s, BACKOFF_S * 2 ** (attempt - 1)))
-            self._pace()
+            with self._pacing:
+                self._pace()
             try:
                 return _result(method, self._post(body))
             except _Busy as busy:
                 trouble, wait_s = str(busy), busy.wait_s
         raise ChainUnreachable(
-            f"{method}: no answer from the node after {ATTEMPTS_MAX} attempts ({trouble})",
+            f"{method}: no answer from the node after {self._attempts_max} attempts ({trouble})",
             hint="is the node running, and its address right? it is asked again",
         )
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 from agentrooms.domain.agent import AgentSpawned
-from agentrooms.domain.room import ActPosted, ActsExplained, QuoteExpired, RoomClosed
+from agentrooms.domain.canonical import is_normal
+from agentrooms.domain.room import ActPosted, ActsExplained, PersonSpoke, QuoteExpired, RoomClosed
 from agentrooms.domain.terms import ActKind, Role
+from agentrooms.domain.user import user_id
 from agentrooms.events.record import PLATFORM
 from agentrooms.sim.audit.floor import PRICED, Floor, Quote, Seat
 from agentrooms.sim.audit.limits import wanted
@@ -46,6 +48,7 @@ class Acts(Rule):
             "act.posted": self._posted,
             "acts.explained": self._explained,
             HIDDEN: self._hidden,
+            "person.spoke": self._person_spoke,
             "quote.expired": self._expired,
             "agent.spawned": self._spawned,
             "agent.left": self._left,
@@ -80,7 +83,9 @@ class Acts(Rule):
             return f"agent {event.agent} acts though it {hindrance}"
         if seat.last_round >= event.round:
             return f"agent {event.agent} acts twice in round {event.round}"
-        if event.act is not ActKind.LEAVE and (wrong := _too_often(line.floor, event, seat)):
+        if event.act is not ActKind.LEAVE and (
+            wrong := _too_often(line.floor, f"agent {event.agent}", seat.spoken, event.round)
+        ):
             return wrong
         if not 0 < len(event.text) <= TEXT_CHARACTERS_MAX:
             return f"the text has {len(event.text)} characters, not 1 to {TEXT_CHARACTERS_MAX}"
@@ -118,6 +123,18 @@ class Acts(Rule):
         if pending is not None:
             self.found.wrong(pending[0], f"the acts of round {pending[1]} are not explained")
         self._acted[chain] = (line.number, event.round, {event.agent})
+
+    def _person_spoke(self, line: Line) -> None:
+        event: PersonSpoke = line.event
+        rounds = line.floor.persons.get(event.user, [])
+        if event.user != user_id(event.wallet):
+            self.found.wrong(line.number, f"{event.user} is not the user of wallet {event.wallet}")
+        elif line.floor.closed:
+            self.found.wrong(line.number, f"{event.user} speaks in a closed room")
+        elif not 0 < len(event.text) <= TEXT_CHARACTERS_MAX or not is_normal(event.text):
+            self.found.wrong(line.number, f"what is said is not 1 to {TEXT_CHARACTERS_MAX} visible characters")
+        elif wrong := _too_often(line.floor, event.user, rounds, event.round):
+            self.found.wrong(line.number, wrong)
 
     def _explained(self, line: Line) -> None:
         event: ActsExplained = line.event
@@ -186,13 +203,13 @@ def _stranger(_floor: Floor, event: ActPosted) -> str:
     return f"agent {event.agent} acts but was never spawned here"
 
 
-def _too_often(floor: Floor, event: ActPosted, seat: Seat) -> str:
-    if len(seat.spoken) < MESSAGES_A_MINUTE or floor.opened is None:
+def _too_often(floor: Floor, who: str, spoken: list[int], round_: int) -> str:
+    if len(spoken) < MESSAGES_A_MINUTE or floor.opened is None:
         return ""
-    first = seat.spoken[-MESSAGES_A_MINUTE]
-    if (event.round - first) * floor.opened.round_ms >= MINUTE_MS:
+    first = spoken[-MESSAGES_A_MINUTE]
+    if (round_ - first) * floor.opened.round_ms >= MINUTE_MS:
         return ""
-    return f"agent {event.agent} says its {MESSAGES_A_MINUTE + 1}th message within a minute (since round {first})"
+    return f"{who} says its {MESSAGES_A_MINUTE + 1}th message within a minute (since round {first})"
 
 
 def _wrong_answer(floor: Floor, event: ActPosted, seat: Seat, quote: Quote) -> str:

@@ -13,7 +13,7 @@ from agentrooms.domain.agent import AgentLeft, AgentPaused, AgentReconfigured, A
 from agentrooms.domain.assets import Item
 from agentrooms.domain.deal import DealCompleted, DealFailed, DealLocked, Terms
 from agentrooms.domain.event import Event
-from agentrooms.domain.room import ActPosted, QuoteExpired, RoomClosed, RoomOpened
+from agentrooms.domain.room import ActPosted, PersonSpoke, QuoteExpired, RoomClosed, RoomOpened
 from agentrooms.domain.terms import ActKind, Role
 
 PRICED = (ActKind.OFFER, ActKind.COUNTER)
@@ -58,7 +58,7 @@ class Quote:
 
 
 class Floor:
-    """One room's floor; `made` keeps all quotes ever made, `quotes` those that stand."""
+    """One room's floor; `made` keeps all quotes ever made, `quotes` those that stand, `persons` when users spoke."""
 
     def __init__(self) -> None:
         self.opened: RoomOpened | None = None
@@ -68,6 +68,7 @@ class Floor:
         self.quotes: dict[str, Quote] = {}
         self.made: dict[str, Quote] = {}
         self.live: dict[str, Terms] = {}
+        self.persons: dict[str, list[int]] = {}
 
     def apply(self, line: int, event: Event) -> None:
         """Takes one event of this room into account."""
@@ -133,6 +134,10 @@ def _posted(floor: Floor, line: int, event: ActPosted) -> None:
         floor.drop(seat)
 
 
+def _person_spoke(floor: Floor, _line: int, event: PersonSpoke) -> None:
+    floor.persons.setdefault(event.user, []).append(event.round)
+
+
 def _expired(floor: Floor, _line: int, event: QuoteExpired) -> None:
     seat = floor.seats.get(event.agent)
     if seat is not None and seat.quote == event.quote:
@@ -166,6 +171,7 @@ _HANDLERS: dict[type[Event], Callable[[Floor, int, Any], None]] = {
     AgentReconfigured: _lived,
     AgentLeft: _lived,
     ActPosted: _posted,
+    PersonSpoke: _person_spoke,
     QuoteExpired: _expired,
     DealLocked: _locked,
     DealCompleted: _ended,

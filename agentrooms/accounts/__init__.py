@@ -1,0 +1,1 @@
+"""What is kept of people beside the log, so that it can be erased: sign-in, contacts, notifications."""

@@ -1,0 +1,36 @@
+"""Erasing a person: every row that names the user, in every table of the schema."""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from agentrooms.events.postgres import Connection, Connections
+
+OWNER = "user_id"  # the column by which a table says whose a row is
+
+
+def erase(connections: Connections, user: str) -> dict[str, int]:
+    """Deletes all rows of a user, all or none; returns how many of each table. Raises StoreError."""
+
+    def work(connection: Connection) -> dict[str, int]:
+        with connection.transaction():
+            return {table: _delete(connection, table, user) for table in owned_tables(connection)}
+
+    return connections.repeat(work)
+
+
+def owned_tables(connection: Connection) -> list[str]:
+    """Returns the tables of the schema whose rows belong to users, by name."""
+    rows = connection.execute(
+        "SELECT c.table_name::text FROM information_schema.columns c JOIN information_schema.tables t"
+        "  USING (table_schema, table_name)"
+        " WHERE c.table_schema = current_schema() AND c.column_name = %s AND t.table_type = 'BASE TABLE'"
+        " ORDER BY 1",
+        [OWNER],
+    )
+    return [str(table) for (table,) in rows.fetchall()]
+
+
+def _delete(connection: Connection, table: str, user: str) -> int:
+    query = sql.SQL("DELETE FROM {} WHERE {} = %s").format(sql.Identifier(table), sql.Identifier(OWNER))
+    return connection.execute(query, [user]).rowcount

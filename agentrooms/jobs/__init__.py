@@ -1,0 +1,1 @@
+"""Durable jobs driven by the log: analytics, clean-up, notifications, runs."""

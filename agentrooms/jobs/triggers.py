@@ -1,0 +1,185 @@
+"""Follows the log and makes a job for whatever people want to hear of.
+
+Jobs and cursor are one transaction, so each event makes its jobs once, also when this dies, or runs twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import psycopg
+from psycopg import sql
+
+from agentrooms.accounts.schema import now_ms
+from agentrooms.domain.agent import AgentLeft, AgentSpawned
+from agentrooms.domain.deal import DealCompleted, DealFailed, DealLocked, Terms
+from agentrooms.domain.terms import LeaveReason
+from agentrooms.domain.user import user_id
+from agentrooms.events.postgres import Connection, Connections, connect
+from agentrooms.events.record import Recorded, decode_line
+from agentrooms.events.store import EventStore, QueryItem, StoreError
+from agentrooms.jobs import queue
+from agentrooms.jobs.catalogue import NOTIFY
+from agentrooms.jobs.queue import NewJob, QueueFull
+from agentrooms.jobs.schema import SCHEMA
+from agentrooms.services.failpoints import hit
+
+WATCHED = ("agent.left", "deal.completed", "deal.failed")
+BATCH_EVENTS = 500  # in one transaction
+POLL_S = 1.0
+RETRY_S = 1.0
+_SAID_OTHERWISE = frozenset({LeaveReason.SOLD_NFT, LeaveReason.BOUGHT_NFT, LeaveReason.USER_REMOVED})  # or known
+
+log = logging.getLogger(__name__)
+
+
+class News(msgspec.Struct, frozen=True):
+    """What one user is told: the payload of a job `notify`. All of it is public; `facts` are texts and numbers."""
+
+    kind: str
+    user: str
+    room: str = ""
+    deal: str = ""
+    agent: str = ""
+    facts: dict[str, Any] = {}
+
+    @property
+    def id(self) -> str:
+        """The one id that this news has for this user."""
+        about = self.deal or self.agent or self.facts.get("webhookId", "")
+        return f"{self.kind}:{about}:{self.user}"
+
+
+class Triggers:
+    """Turns events into jobs. `channel` is where the log's writer notifies; without it new events are found by polling."""
+
+    def __init__(self, store: EventStore, dsn: str, schema: str = SCHEMA, channel: str | None = None) -> None:
+        self._store, self._dsn, self._schema, self._channel = store, dsn, schema, channel
+        self._connections = Connections(dsn, schema)
+        self._listener: Connection | None = None
+        self.position = 0
+        """The last event that was followed, as known here."""
+        self.trouble = ""
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._connections.close()
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+
+    def run(self, stop: threading.Event) -> None:
+        """Follows the log until `stop` is set. Waits for a database that is away, and for a full queue."""
+        while not stop.is_set():
+            try:
+                if not self.step():
+                    self._wait(stop)
+                self.trouble = ""
+            except (StoreError, QueueFull, psycopg.Error) as error:
+                log.warning("notifications wait: %s", error)
+                self.trouble = str(error)
+                stop.wait(RETRY_S)
+        self.close()
+
+    def step(self) -> bool:
+        """Follows the log by a batch; returns whether there was anything to follow.
+
+        The first time of all it begins at the log's end: what was before is no news. Raises QueueFull, StoreError.
+        """
+        head = self._store.head()
+        self.position = self._begin(head)
+        found = self._store.read((QueryItem(types=WATCHED),), after=self.position, limit=BATCH_EVENTS)
+        end = found[-1].position if len(found) == BATCH_EVENTS else max(head, *(one.position for one in found), 0)
+        if end == self.position:
+            return False
+        told = [news for one in found for news in self._news(decode_line(one.event.data))]
+        if self._commit(told, self.position, end):
+            self.position = end
+        return True
+
+    def _begin(self, head: int) -> int:
+        """Returns the cursor; one beyond the log's end belongs to another log, and starts over at the end."""
+
+        def work(connection: Connection) -> int:
+            connection.execute("INSERT INTO log_cursor (position) VALUES (%s) ON CONFLICT DO NOTHING", [head])
+            connection.execute("UPDATE log_cursor SET position = %(head)s WHERE position > %(head)s", {"head": head})
+            row = connection.execute("SELECT position FROM log_cursor").fetchone()
+            assert row is not None
+            return msgspec.convert(row[0], int)
+
+        return self._connections.repeat(work)
+
+    def _commit(self, told: list[News], begin: int, end: int) -> bool:
+        """Moves the cursor and puts the jobs; False, and nothing, when another was faster."""
+
+        def work(connection: Connection) -> bool:
+            with connection.transaction():
+                moved = connection.execute(
+                    "UPDATE log_cursor SET position = %s WHERE position = %s", [end, begin]
+                ).rowcount
+                if moved == 0:
+                    return False
+                now = now_ms()
+                for news in told:
+                    queue.put(connection, _job(news), now, self._schema)
+                hit("triggers.before_commit")
+            hit("triggers.after_commit")
+            return True
+
+        return self._connections.repeat(work)
+
+    def _news(self, recorded: Recorded) -> Iterator[News]:
+        match recorded.event:
+            case DealCompleted() as event:
+                yield from self._to_both("deal_completed", event.deal, {"txHash": event.receipt.tx_hash})
+            case DealFailed() as event:
+                yield from self._to_both("deal_failed", event.deal, {"reason": event.reason.value})
+            case AgentLeft() as event if event.reason not in _SAID_OTHERWISE:
+                spawned = self._spawned(event.agent)
+                if spawned is not None and spawned.swarm is None:
+                    facts = {"reason": event.reason.value, "name": spawned.name}
+                    yield News("agent_left", user_id(spawned.owner), recorded.chain, "", event.agent, facts)
+
+    def _to_both(self, kind: str, deal: str, facts: dict[str, Any]) -> Iterator[News]:
+        """Gives the news of a deal for each party that is a user's own agent; who is both hears once, as the seller."""
+        terms = self._terms(deal)
+        facts = {**facts, "item": terms.item.name, "priceMicros": str(terms.price_usdc_micros)}
+        seen: set[str] = set()
+        for role, agent in (("seller", terms.seller), ("buyer", terms.buyer)):
+            spawned = self._spawned(agent)
+            if spawned is None or spawned.swarm is not None or user_id(spawned.owner) in seen:
+                continue
+            user = user_id(spawned.owner)
+            seen.add(user)
+            yield News(kind, user, terms.room, deal, agent, {**facts, "role": role, "name": spawned.name})
+
+    def _terms(self, deal: str) -> Terms:
+        (found,) = self._store.read((QueryItem(tags=(f"deal:{deal}",), types=("deal.locked",)),), limit=1)
+        event = decode_line(found.event.data).event
+        assert isinstance(event, DealLocked)
+        return event.terms
+
+    def _spawned(self, agent: str) -> AgentSpawned | None:
+        found = self._store.read((QueryItem(tags=(f"agent:{agent}",), types=("agent.spawned",)),), limit=1)
+        event = decode_line(found[0].event.data).event if found else None
+        assert event is None or isinstance(event, AgentSpawned)
+        return event
+
+    def _wait(self, stop: threading.Event) -> None:
+        """Waits for a notification, at most POLL_S."""
+        if self._channel is None:
+            stop.wait(POLL_S)
+            return
+        if self._listener is None or self._listener.closed:
+            self._listener = connect(self._dsn, self._schema)
+            self._listener.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
+        for _ in self._listener.notifies(timeout=POLL_S, stop_after=1):
+            pass
+
+
+def _job(news: News) -> NewJob:
+    return NewJob(f"notify:{news.id}", NOTIFY, msgspec.to_builtins(news), news.user)

@@ -1,0 +1,54 @@
+"""Erasing a user leaves nothing that names it, in whatever table, and all of everybody else."""
+
+from __future__ import annotations
+
+import pytest
+
+from agentrooms.accounts.challenges import Challenge, Challenges
+from agentrooms.accounts.erasure import erase, owned_tables
+from agentrooms.accounts.idempotency import Idempotency
+from agentrooms.accounts.schema import now_ms
+from agentrooms.accounts.sessions import SessionEnded, Sessions
+from agentrooms.domain.user import user_id
+from agentrooms.events.postgres import Connections
+from tests.accounts.clock import count, dump, wallet
+
+ERASED, OTHER = wallet(1), wallet(2)
+
+
+def note(accounts: Connections, user: str) -> None:
+    accounts.repeat(lambda connection: connection.execute("INSERT INTO later VALUES (%s, 'n')", [user]))
+
+
+def test_erasing_a_user_leaves_nothing_of_it_and_all_of_others(accounts: Connections) -> None:
+    """Also in a table that a later version adds."""
+    accounts.repeat(lambda connection: connection.execute("CREATE TABLE later (user_id text, note text)"))
+    sessions = Sessions(accounts, 60_000)
+    for of in (ERASED, OTHER):
+        granted = sessions.start(of)
+        Challenges(accounts).open(Challenge(of, of, "d", 1, "m", now_ms() + 60_000))
+        Idempotency(accounts, bytes(32)).begin(user_id(of), "k", b"r")
+        note(accounts, user_id(of))
+        if of == ERASED:
+            erased = granted
+    tables = accounts.repeat(owned_tables)
+    assert {"challenges", "idempotency", "later", "sessions"} <= set(tables)
+    gone = erase(accounts, user_id(ERASED))
+    assert {table: gone[table] for table in ("challenges", "idempotency", "later", "sessions")} == {
+        "challenges": 1,
+        "idempotency": 1,
+        "later": 1,
+        "sessions": 1,
+    }
+    with pytest.raises(SessionEnded):
+        sessions.refresh(erased.token)
+    assert not sessions.is_open(erased.session.id)
+    held = b"".join(dump(accounts, table) for table in tables)
+    assert [text.encode() in held for text in (user_id(ERASED), ERASED, user_id(OTHER), OTHER)] == [
+        False,
+        False,
+        True,
+        True,
+    ]
+    assert [count(accounts, table) for table in ("challenges", "idempotency", "later", "sessions")] == [1, 1, 1, 1]
+    assert sum(erase(accounts, user_id(ERASED)).values()) == 0
