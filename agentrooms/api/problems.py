@@ -30,6 +30,8 @@ CODES = {
 }
 """The code of each status where nothing says more."""
 MORE_CODES = (
+    "allowance_missing",
+    "approval_missing",
     "idempotency_mismatch",
     "in_progress",
     "not_owner",

@@ -6,15 +6,27 @@ import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
-from agentrooms.bench.rows import BenchReport, Progress, Row, Start
+from agentrooms.bench.rows import BenchReport, Progress, Row, SocketRow, Start
 from agentrooms.services.postgres import Postgres
 
 
-def run_bench(parts: Collection[str], seeds: tuple[int, ...], *, quick: bool, say: Progress) -> BenchReport:
+class Audience(NamedTuple):
+    """Who watches how many rooms for how long while the API is measured; None for as many as the aims have."""
+
+    clients: int | None = None
+    rooms: int | None = None
+    seconds: float | None = None
+
+
+def run_bench(
+    parts: Collection[str], seeds: tuple[int, ...], *, quick: bool, say: Progress, audience: Audience | None = None
+) -> BenchReport:
     """Measures the parts, in the order of this page. Raises what a service raises that does not start."""
     rows: list[Row] = []
     starts: list[Start] = []
+    sockets: list[SocketRow] = []
     if "core" in parts:
         from agentrooms.bench.core import run_core  # noqa: PLC0415 - each part imports what it needs, no other does
 
@@ -31,7 +43,13 @@ def run_bench(parts: Collection[str], seeds: tuple[int, ...], *, quick: bool, sa
         from agentrooms.bench.swarms import run_nodes  # noqa: PLC0415 - the same
 
         rows += run_nodes(quick=quick, say=say)
-    return BenchReport(tuple(rows), tuple(starts))
+    if "api" in parts:
+        from agentrooms.bench.api import run_api  # noqa: PLC0415 - the same
+
+        seen = audience or Audience()
+        sockets, asked = run_api(clients=seen.clients, rooms=seen.rooms, seconds=seen.seconds, quick=quick, say=say)
+        rows += asked
+    return BenchReport(tuple(rows), tuple(starts), tuple(sockets))
 
 
 def _on_postgres(dsn: str, parts: Collection[str], seeds: tuple[int, ...], *, quick: bool, say: Progress) -> list[Row]:

@@ -47,11 +47,41 @@ class Start(msgspec.Struct, frozen=True):
     aim_bytes: int | None = None
 
 
+class SocketRow(msgspec.Struct, frozen=True):
+    """How a server of sockets did: rooms say so many events a second each, and every client watches one of them.
+
+    A delivery is one frame at one client. Times are from when an event was due to its receipt; `durable` ones to its
+    commit. `closed` clients were too slow, `not_published` events had to be read from the log. `cpu_nanos` is what
+    the server's process used for a delivery, `ratio_permille` against the baseline. `busy_permille` tells how much
+    of a core each process used.
+    """
+
+    name: str
+    clients: int
+    rooms: int
+    events_a_second: int
+    events: int
+    deliveries: int
+    deliveries_a_second: int
+    closed: int
+    not_published: int
+    cpu_nanos: int
+    busy_permille: dict[str, int]
+    p50_micros: int | None = None
+    p99_micros: int | None = None
+    durable_p50_micros: int | None = None
+    durable_p99_micros: int | None = None
+    ratio_permille: int | None = None
+    aim_p99_micros: int | None = None
+    aim_ratio_permille: int | None = None
+
+
 class BenchReport(msgspec.Struct, frozen=True):
     """All figures of one run, in the order measured."""
 
     rows: tuple[Row, ...] = ()
     starts: tuple[Start, ...] = ()
+    sockets: tuple[SocketRow, ...] = ()
 
 
 def row(
@@ -77,8 +107,9 @@ def against(figure: Row, baseline: Row) -> Row:
 def with_times(figure: Row, times_s: list[float]) -> Row:
     """Returns the figure with the median and the 99th percentile of single times."""
     ordered = sorted(times_s)
-    return msgspec.structs.replace(figure, p50_micros=_share(ordered, 0.5), p99_micros=_share(ordered, 0.99))
+    return msgspec.structs.replace(figure, p50_micros=share(ordered, 0.5), p99_micros=share(ordered, 0.99))
 
 
-def _share(ordered: list[float], share: float) -> int:
-    return int(ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1_000_000)
+def share(ordered: list[float], of: float) -> int:
+    """Returns the time that a share of ordered times stays under, in microseconds."""
+    return int(ordered[min(len(ordered) - 1, int(len(ordered) * of))] * 1_000_000)

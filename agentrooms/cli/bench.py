@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agentrooms.cli.examples import examples
-from agentrooms.cli.params import SEED_MAX, Json, Misuse, whole
+from agentrooms.cli.params import SEED_MAX, Json, Misuse, factor, whole
 
 if TYPE_CHECKING:
-    from agentrooms.bench.rows import BenchReport
+    from agentrooms.bench.rows import BenchReport, SocketRow
 
 SEEDS_MAX = 20
-PARTS = ("core", "log", "rooms", "settlement", "models", "swarms", "nodes")
+CLIENTS_MAX = 2_000  # that the API takes from one address
+ROOMS_MAX = 100
+PARTS = ("core", "log", "rooms", "settlement", "models", "swarms", "nodes", "api")
 MIB = 1024**2
 
 
@@ -22,7 +24,10 @@ def register(app: typer.Typer) -> None:
     app.command(
         "bench",
         epilog=examples(
-            "agentrooms bench", "agentrooms bench log rooms", "agentrooms bench core --quick --seeds 1,2,3 --json"
+            "agentrooms bench",
+            "agentrooms bench log rooms",
+            "agentrooms bench core --quick --seeds 1,2,3 --json",
+            "agentrooms bench api --clients 1000 --rooms 10 --seconds 20",
         ),
     )(bench)
 
@@ -44,19 +49,34 @@ def bench(
     seeds: Annotated[
         str, typer.Option("--seeds", metavar="N,N,…", help="The runs that are measured.", parser=_seeds)
     ] = "1,2,3",
+    clients: Annotated[
+        int | None,
+        typer.Option("--clients", metavar="N", help="Of the API's sockets (1,000).", parser=whole(1, CLIENTS_MAX)),
+    ] = None,
+    rooms: Annotated[
+        int | None,
+        typer.Option("--rooms", metavar="N", help="That they watch, one each (10).", parser=whole(1, ROOMS_MAX)),
+    ] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option("--seconds", metavar="S", help="Of a measurement of the API (10).", parser=factor(0.5, 600)),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Measure the core in one process, the durable log, rooms, settlement, read models, and swarms on Ray; with services of its own.
+    """Measure the core in one process, the durable log, rooms, settlement, read models, swarms on Ray, and the API.
+
+    All of it is measured with services of its own.
 
     A turn is one look of an agent at its market, whether it then speaks or not. Rates stand beside a baseline of
-    the same run: encoding and hashing the same log, raw inserts of the same bytes, one node. Memory is proportional
-    (PSS): what processes share counts once.
+    the same run: encoding and hashing the same log, raw inserts of the same bytes, one node, a bare uvicorn
+    application. Memory is proportional (PSS): what processes share counts once. Clients, rooms and databases of the
+    API are processes that share the machine with it.
     """
     import platform
 
     import msgspec
 
-    from agentrooms.bench.all import run_bench
+    from agentrooms.bench.all import Audience, run_bench
     from agentrooms.cli.console import emit, out
     from agentrooms.cli.progress import step_progress
 
@@ -66,7 +86,8 @@ def bench(
             raise Misuse(f"{part!r} is no part of the bench", f"parts are {', '.join(PARTS)}")
     numbers = tuple(int(seed) for seed in seeds.split(","))
     with step_progress(quiet=json) as step:
-        report = run_bench(chosen, numbers, quick=quick, say=step)
+        audience = Audience(clients, rooms, seconds)
+        report = run_bench(chosen, numbers, quick=quick, say=step, audience=audience)
     machine = {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system()}
     if json:
         emit({"quick": quick, "machine": machine, **msgspec.to_builtins(report)})
@@ -118,6 +139,43 @@ def _print(report: BenchReport) -> None:
                 NONE if start.aim_bytes is None else f"{start.aim_bytes / MIB:,.0f} MiB",
             )
         out().print(begun)
+    if report.sockets:
+        _print_sockets(report.sockets)
+
+
+def _print_sockets(rows: tuple[SocketRow, ...]) -> None:
+    from agentrooms.cli.console import NONE, out, table
+
+    shown = table(
+        "Sockets",
+        ">Clients",
+        ">Events a second",
+        ">Deliveries a second",
+        ">p50 ms",
+        ">p99 ms",
+        ">Durable p99 ms",
+        ">CPU µs each",
+        ">Of bare",
+        ">Closed",
+        ">Cores: server, clients, writer",
+    )
+    for row in rows:
+        shown.add_row(
+            row.name,
+            f"{row.clients:,}",
+            f"{row.rooms} x {row.events_a_second}",
+            f"{row.deliveries_a_second:,}",
+            _aimed(row.p50_micros, None),
+            _aimed(row.p99_micros, row.aim_p99_micros),
+            _thousandths(row.durable_p99_micros, 1),
+            f"{row.cpu_nanos / 1_000:.1f}",
+            NONE if row.ratio_permille is None else f"{row.ratio_permille / 1_000:.2f} (aim 1.30)",
+            f"{row.closed:,}",
+            ", ".join(f"{permille / 1_000:.2f}" for permille in row.busy_permille.values()),
+        )
+    out().print(shown)
+    note = "A delivery is one frame at one client; times are from when an event was due, so they hold all waiting."
+    out().print(note, style="dim", soft_wrap=True)
 
 
 def _aimed(micros: int | None, aim_micros: int | None) -> str:

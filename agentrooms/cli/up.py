@@ -38,6 +38,7 @@ def up(
         typer.Option("--for", metavar="SECONDS", help="End after so many seconds.", parser=factor(0.1, 1_000_000)),
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="End when the demo room closes.")] = False,
+    api: Annotated[bool, typer.Option("--api/--no-api", help="Serve the API at API_HOST and API_PORT.")] = True,
     screen: Annotated[bool, typer.Option("--screen/--no-screen", help="A live screen, or plain lines.")] = True,
 ) -> None:
     """Start the system of the data folder and show its demo room: chat, floor, bids, deals. Ctrl-C ends all of it.
@@ -45,18 +46,27 @@ def up(
     Postgres, Redis and Ray are those of the settings (see .env.example), else of our own. What was going on when the
     system last ended goes on. Other commands talk to it from another terminal: room, agent, swarm, deal, status.
     """
+    from contextlib import ExitStack
+
     from agentrooms.cli.console import talk
     from agentrooms.cli.screen import cut_short, interruptible, is_screen
+    from agentrooms.cli.serving import serving
     from agentrooms.live import system
+    from agentrooms.services.listening import listening
     from agentrooms.services.settings import load_settings
 
     settings = load_settings()
-    talk(f"Starting in {settings.agentrooms_data}:")
-    with (
-        cut_short(),
-        system.started(settings, "agentrooms up", lambda what, took_s: talk(f"  {what:<9} {took_s:5.1f} s")) as running,
-        interruptible(seconds) as patience,
-    ):
+    with ExitStack() as ends:
+        ends.enter_context(cut_short())
+        listener = ends.enter_context(listening(settings.api_host, settings.api_port)) if api else None
+        talk(f"Starting in {settings.agentrooms_data}:")
+        running = ends.enter_context(
+            system.started(settings, "agentrooms up", lambda what, took_s: talk(f"  {what:<9} {took_s:5.1f} s"))
+        )
+        patience = ends.enter_context(interruptible(seconds))
+        if listener is not None:
+            url = ends.enter_context(serving(running, listener))
+            talk(f"The API is at {url}, described at {url}/api/docs.")
         _demo(running, patience, seed=seed, preset=preset, speed=int(speed), once=once, screen=screen and is_screen())
         talk("Stopping; what is going on goes on at the next start.")
 

@@ -55,6 +55,13 @@ class Up:
         wait_for(lambda: self._alive() and re.search(pattern, self.out, re.MULTILINE) is not None, self.tell)
         return self.out
 
+    def until_said(self, pattern: str) -> str:
+        """Waits until what it says beside matches; returns the pattern's group."""
+        wait_for(lambda: self._alive() and re.search(pattern, self.err) is not None, self.tell)
+        found = re.search(pattern, self.err)
+        assert found is not None
+        return found[1]
+
     def end(self, number: signal.Signals = signal.SIGINT) -> int:
         """Ends it by a signal; returns its exit code."""
         self.process.send_signal(number)

@@ -18,14 +18,17 @@ from rich.console import Console
 from agentrooms.cli.console import clean, usdc
 from agentrooms.cli.lines import Kind, Line, Reader, rich_line
 from agentrooms.cli.live import Scene, render, sparkline
+from agentrooms.domain.folding import fold
 from agentrooms.domain.market import Market
-from agentrooms.domain.room import Room, RoomStatus
+from agentrooms.domain.room import PersonSpoke, Room, RoomStatus
 from agentrooms.domain.terms import Mood, Role
+from agentrooms.domain.user import user_id
 from agentrooms.events.journal import Journal
 from agentrooms.sim.engine import Engine
 from agentrooms.sim.settings import preset
 from tests.cli.commands import AGENTROOMS, agentrooms, environment
 from tests.cli.system import Up, up, wait_for
+from tests.domain import samples
 
 TERMINAL_TIMEOUT_S = 60
 SPEAKS = r"^ +\d+  \S+ [^:\n]+: \S"
@@ -209,6 +212,13 @@ def test_a_log_cannot_steer_the_terminal() -> None:
     )  # fmt: skip
     assert rich_line(evil).plain == "🦊 \ufffdx: \ufffd[2J[bold]hi\ufffd\ufffd"
     assert clean("a\nb") == "a\ufffdb"
+
+
+def test_what_a_person_says_is_shown_under_its_wallet() -> None:
+    wallet = samples.wallet("p0")
+    line = Reader(fold(Room(), [samples.opened()])).read(PersonSpoke(7, "Who sells?\x1b", user_id(wallet), wallet))
+    assert line is not None
+    assert rich_line(line, rounds=True).plain == f"   7  👤 {wallet[:6]}…{wallet[-4:]}: Who sells?\ufffd"
 
 
 def test_sparkline() -> None:

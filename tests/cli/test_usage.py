@@ -15,6 +15,8 @@ from tests.cli.commands import AGENTROOMS, agentrooms, environment, said
 
 COMMANDS = [
     "",
+    "api",
+    "api serve",
     "swarm",
     "swarm run",
     "swarm presets",
@@ -31,6 +33,7 @@ COMMANDS = [
     *("agent", "agent spawn", "agent list", "agent show", "agent pause", "agent resume", "agent remove"),
     *("swarm list", "swarm pause", "swarm resume", "swarm speed", "swarm stop"),
     *("deal", "deal list", "deal show", "db", "db seed"),
+    *("jobs", "jobs list", "jobs show", "jobs retry"),
     *("projections", "projections rebuild", "projections check", "backup", "restore"),
     *(
         "verifier",
@@ -55,7 +58,8 @@ def test_help_shows_examples(command: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["", "swarm", "room", "agent", "deal", "db", "projections", "verifier", "verifiers", "chain"]
+    "command",
+    ["", "api", "jobs", "swarm", "room", "agent", "deal", "db", "projections", "verifier", "verifiers", "chain"],
 )
 def test_a_group_alone_shows_its_help(command: str) -> None:
     assert "Commands" in said(*command.split())[0]
@@ -111,6 +115,8 @@ WRONG = [
     ("export RUN --format csv --table sales --out new", 1, "'sales' is not a table", "deals"),
     ("export RUN --format csv --table mandates --out new", 1, "private", "private"),
     ("bench --seeds 1,x", 2, "--seeds: 'x' is not a whole number", "1,2,3"),
+    ("jobs list --queue mail", 2, "--queue: 'mail' is not known", "notifications"),
+    ("jobs retry", 2, "name one job", "jobs list --state dead"),
     ("up --preset tulips", 2, "--preset: 'tulips' is not a preset", "balanced_market"),
     ("up --speed 0", 2, "--speed: '0' is not a speed", "1, 10 and max"),
     ("up --speed fast", 2, "--speed: 'fast' is not a speed", "1, 10 and max"),

@@ -14,7 +14,8 @@ from tests.docs.blocks import DOCS, ROOT, Block, blocks, carry_out, edit, not_pr
 CHANGING = ["add-a-narration-style", "add-a-strategy", "add-an-event"]
 USING = ["how-to/replay-and-fork", "how-to/verify-an-archive", "tutorial"]
 # Need a running system, or somebody elsewhere; tests of their own.
-SHOWN = ["back-up-and-restore", "chaos", "deploy", "run-a-live-system", "run-a-verifier", "settle-on-a-chain"]
+SERVED = ["use-the-api", "watch-a-room"]  # tests/client/test_howtos.py carries them out
+SHOWN = [*SERVED, "back-up-and-restore", "chaos", "deploy", "run-a-live-system", "run-a-verifier", "settle-on-a-chain"]
 COPIED = ["agentrooms", "docs", "tests", "pyproject.toml"]
 
 

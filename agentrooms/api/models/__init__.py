@@ -1,0 +1,1 @@
+"""REST and frame models: what goes over the wire."""

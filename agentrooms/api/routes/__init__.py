@@ -1,0 +1,20 @@
+"""REST: one module a resource."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from agentrooms.api.routes import account, agents, auth, deals, nfts, operations, rooms, runs, swarms, wallet
+
+ROUTERS: tuple[APIRouter, ...] = (
+    auth.router,
+    rooms.router,
+    agents.router,
+    swarms.router,
+    deals.router,
+    nfts.router,
+    wallet.router,
+    account.router,
+    runs.router,
+    operations.router,
+)

@@ -1,0 +1,1 @@
+"""Rooms over sockets: WebSocket and Socket.IO, one contract."""

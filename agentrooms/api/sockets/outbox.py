@@ -1,0 +1,132 @@
+"""What waits to be sent to one client: bounded, in order, and of some messages only the newest."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Hashable, Sequence
+from enum import IntEnum
+
+from agentrooms.api.metrics import FRAMES_CONFLATED, FRAMES_DELIVERED, FRAMES_DROPPED
+from agentrooms.api.models.base import Wire
+
+WAITING_MAX = 1_000  # messages; a client that lets more wait is told to come again
+NEWEST_MAX = 1_000  # messages of which only the newest is kept
+
+
+class Close(IntEnum):
+    """Why a socket is closed, in the codes of the protocol."""
+
+    TOO_LARGE = 1009
+    RESTART = 1012
+    TRY_LATER = 1013
+    MALFORMED = 4400
+    UNAUTHORISED = 4401
+    ORIGIN = 4403
+    AUTH_TIMEOUT = 4408
+    LAGGED = 4409
+    RATE_LIMITED = 4429
+
+
+LAGGED = "lagged, resume with after"
+
+
+class Message:
+    """One message, encoded once for all clients that get it."""
+
+    __slots__ = ("_packet", "asgi", "type")
+
+    def __init__(self, type: str, text: str) -> None:
+        self.type = type
+        self.asgi = {"type": "websocket.send", "text": text}  # what an ASGI server is told to send; nobody changes it
+        self._packet: str | None = None
+
+    @classmethod
+    def of(cls, model: Wire, type: str) -> Message:
+        """Returns the message of a model."""
+        return cls(type, model.model_dump_json())
+
+    @property
+    def text(self) -> str:
+        """The message as JSON."""
+        return self.asgi["text"]
+
+    @property
+    def packet(self) -> str:
+        """The message as an event of Socket.IO."""
+        if self._packet is None:
+            self._packet = f'2["{self.type}",{self.text}]'
+        return self._packet
+
+
+class Outbox:
+    """One client's messages; whoever offers never waits, one task takes."""
+
+    __slots__ = ("_newest", "_waiter", "_waiting", "_waiting_max", "closing", "reason")
+
+    def __init__(self, waiting_max: int = WAITING_MAX) -> None:
+        self._waiting: list[Message] = []
+        self._newest: dict[Hashable, Message] = {}
+        self._waiting_max = waiting_max
+        self._waiter: asyncio.Future[None] | None = None
+        self.closing: Close | None = None
+        self.reason = ""
+
+    def offer(self, messages: Sequence[Message]) -> None:
+        """Queues messages; a client for which there is no room is closed, and what waited is dropped."""
+        if self.closing is not None:
+            return
+        if len(self._waiting) + len(messages) > self._waiting_max:
+            self.drop(Close.LAGGED, LAGGED)
+            return
+        self._waiting.extend(messages)
+        self._wake()
+
+    def offer_newest(self, key: Hashable, message: Message) -> None:
+        """Queues a message in place of the one of the same key that still waits. It goes out after what is queued."""
+        if self.closing is not None:
+            return
+        if len(self._newest) >= NEWEST_MAX and key not in self._newest:
+            self.drop(Close.LAGGED, LAGGED)
+            return
+        if key in self._newest:
+            FRAMES_CONFLATED.inc()
+        self._newest[key] = message
+        self._wake()
+
+    def forget(self, keys: Sequence[Hashable]) -> None:
+        """Takes messages out of which only the newest is kept."""
+        for key in keys:
+            self._newest.pop(key, None)
+
+    def close(self, code: Close, reason: str) -> None:
+        """Closes the client once it has what waits. The first reason stands."""
+        if self.closing is None:
+            self.closing, self.reason = code, reason
+            self._wake()
+
+    def drop(self, code: Close, reason: str) -> None:
+        """Closes the client at once."""
+        self.close(code, reason)
+        FRAMES_DROPPED.inc(len(self._waiting) + len(self._newest))
+        self._waiting, self._newest = [], {}
+
+    async def take(self) -> list[Message]:
+        """Returns what waits, as soon as there is any; nothing when the client is to be closed."""
+        while not self._waiting and not self._newest:
+            if self.closing is not None:
+                return []
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        taken, self._waiting = self._waiting, []
+        if self._newest:
+            taken.extend(self._newest.values())
+            self._newest = {}
+        FRAMES_DELIVERED.inc(len(taken))
+        return taken
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
