@@ -11,6 +11,7 @@ from collections.abc import Callable
 import psycopg
 from psycopg import sql
 
+from agentrooms.api import logs
 from agentrooms.api.metrics import counting
 from agentrooms.api.problems import Problem
 from agentrooms.api.reading import Reads
@@ -120,6 +121,7 @@ class Asking:
             head = self._store.head()
         except StoreError as error:
             raise Problem(503, "the log cannot be reached", hint="try again in a moment") from error
+        logs.note(position=head)
         self._reads.wait_for(head)
 
 

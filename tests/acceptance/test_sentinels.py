@@ -152,10 +152,10 @@ def _traded(started: Up, people: dict[str, Watched], kept: Kept) -> Run:
         nothing = {"kind": "items", "tokenIds": ["1"]}
         idle = waiting.spawn(**common, role="buyer", startingPrice=60, wants=nothing, **_limits("waiting"))
         waiting.ask("PATCH", f"/agents/{idle['id']}", json={"action": "pause"})
-        people["stranger"].ask("POST", "/swarms/spawn", 201, json={"roomId": room, "buyers": 1, "sellers": 1})
         buying = buyer.spawn(**common, role="buyer", startingPrice=3_900, **_limits("buyer"))
         mine = until(lambda: buyer.ask("GET", "/deals/my?status=completed")["deals"], 2 * TIMEOUT_S)
         until(lambda: all("deal_completed" in one.types for one in listened.values()))
+        people["stranger"].ask("POST", "/swarms/spawn", 201, json={"roomId": room, "buyers": 1, "sellers": 1})
         agents = {"buyer": buying["id"], "seller": selling["id"], "waiting": idle["id"]}
         for person in people.values():
             _look_at_all(person, room, mine[0], agents, nft)

@@ -8,6 +8,7 @@ import msgspec
 from fastapi import Depends
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from agentrooms.api import logs
 from agentrooms.api.home import Home, HomeDep
 from agentrooms.api.problems import Problem
 
@@ -42,7 +43,11 @@ def authenticate(home: Home, access_token: str) -> Principal:
 
 def maybe_signed_in(home: HomeDep, bearer: Bearer) -> Principal | None:
     """Returns who is asking, None for a request without a token; one with a bad token is refused."""
-    return None if bearer is None else authenticate(home, bearer.credentials)
+    if bearer is None:
+        return None
+    principal = authenticate(home, bearer.credentials)
+    logs.note(user=principal.user)
+    return principal
 
 
 MaybeSignedIn = Annotated[Principal | None, Depends(maybe_signed_in)]

@@ -1,0 +1,93 @@
+"""A client of the Socket.IO library, which polls: each message comes in a thread of its own, so it puts them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import threading
+from collections import Counter
+from collections.abc import Sequence
+
+import socketio  # type: ignore[import-untyped]
+
+from agentrooms.chaos.seen import Frame, Seen
+
+LOOK_S = 0.1
+TIMEOUT_S = 12.0
+MOVED_AFTER = (60, 300)  # events
+
+
+class PollingWatcher:
+    """Watches from the room's beginning; what came out of order waits for what is before it."""
+
+    def __init__(self, seen: Seen, urls: Sequence[str], drawn: random.Random) -> None:
+        self.seen = seen
+        self.ends: Counter[str] = Counter()
+        self._urls = urls
+        self._drawn = drawn
+        self._lock = threading.Lock()
+        self._waiting: dict[int, Frame] = {}
+        self._over = False  # the connection whose events are taken
+        seen.begin(0)
+
+    async def run(self) -> None:
+        """Watches, whatever happens."""
+        stop = threading.Event()
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, self._watch, stop)
+        finally:
+            stop.set()
+
+    def _watch(self, stop: threading.Event) -> None:
+        while not stop.is_set():
+            io = socketio.Client(reconnection=False, request_timeout=TIMEOUT_S)
+            ended = threading.Event()
+            with self._lock:
+                self._waiting, self._over = {}, False
+                after = self.seen.last
+            io.on("*", lambda _name, said, ended=ended: self._hear(said, ended))
+            io.on("disconnect", ended.set)
+            try:
+                io.connect(self._drawn.choice(self._urls), transports=["polling"], wait_timeout=TIMEOUT_S)
+                io.emit("join_room", {"roomId": self.seen.room, "after": after})
+                self._stay(stop, ended)
+            except socketio.exceptions.SocketIOError as error:
+                self.ends[type(error).__name__] += 1
+            with self._lock:
+                self._over = True
+            with contextlib.suppress(socketio.exceptions.SocketIOError, OSError):
+                io.disconnect()
+            self.ends["polled"] += 1
+            stop.wait(LOOK_S)
+
+    def _stay(self, stop: threading.Event, ended: threading.Event) -> None:
+        """Stays until the connection has ended, nothing has come for long, or it has enough."""
+        last, silent_s = self.seen.last, 0.0
+        enough = (last or 0) + self._drawn.randint(*MOVED_AFTER)
+        while not ended.wait(LOOK_S) and not stop.is_set() and silent_s < TIMEOUT_S and (self.seen.last or 0) < enough:
+            silent_s = silent_s + LOOK_S if self.seen.last == last else 0.0
+            last = self.seen.last
+
+    def _hear(self, said: Frame, ended: threading.Event) -> None:
+        with self._lock:
+            if self._over:
+                return
+            match said:
+                case {"type": "joined", "recovered": False}:  # further behind than is sent again
+                    self._over = True
+                    ended.set()
+                    self.ends["too far behind"] += 1
+                case {"type": "error"}:
+                    ended.set()
+                case {"seq": int(seq), "roomId": str()}:
+                    self._take(seq, said)
+
+    def _take(self, seq: int, frame: Frame) -> None:
+        seen = self.seen
+        if seq in self._waiting or seq <= (seen.last or 0):
+            seen.fault(f"event {seq} came twice on one connection")
+            return
+        self._waiting[seq] = frame
+        while (frame := self._waiting.pop((seen.last or 0) + 1, None)) is not None:  # type: ignore[assignment]
+            seen.take(frame)
