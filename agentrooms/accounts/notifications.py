@@ -44,9 +44,6 @@ class Notification(msgspec.Struct, frozen=True):
 
 
 _COLUMNS = "number, id, user_id, kind, room, deal, agent, facts, created_at_ms, read_at_ms"
-_KNOWN = """
-    SELECT EXISTS (SELECT FROM sessions WHERE user_id = %(user)s) OR EXISTS (SELECT FROM webhooks WHERE user_id = %(user)s)
-        OR EXISTS (SELECT FROM emails WHERE user_id = %(user)s) OR EXISTS (SELECT FROM notifications WHERE user_id = %(user)s)"""
 
 
 class Notifications:
@@ -61,13 +58,13 @@ class Notifications:
     ) -> Notification | None:
         """Keeps a notification, once an id; returns it, also when it was there.
 
-        None for a user of whom nothing is kept here: who never signed in, or had it all erased, is told nothing.
+        None for a user who never signed in, or had all erased since: they are told nothing.
         """
         values = [id, user, kind, room, deal, agent, msgspec.json.encode(facts, order="sorted").decode()]
 
         def put(connection: Connection) -> Notification | None:
             with connection.transaction():
-                if connection.execute(_KNOWN, {"user": user}).fetchone() != (True,):
+                if connection.execute("SELECT FROM people WHERE user_id = %s", [user]).fetchone() is None:
                     return None
                 connection.execute(
                     "INSERT INTO notifications (id, user_id, kind, room, deal, agent, facts, created_at_ms)"

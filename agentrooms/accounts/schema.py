@@ -16,9 +16,9 @@ def migrate_accounts(dsn: str, schema: str = SCHEMA) -> list[int]:
     return migrations.migrate(dsn, schema, migrations.load("agentrooms.accounts"))
 
 
-def open_accounts(dsn: str, schema: str = SCHEMA) -> Connections:
-    """Returns connections to the schema for many threads; close them at the end."""
-    return Connections(dsn, schema)
+def open_accounts(dsn: str, schema: str = SCHEMA, patience_s: float | None = None) -> Connections:
+    """Returns connections to the schema for many threads, as patient as `Connections` says; close them at the end."""
+    return Connections(dsn, schema, patience_s)
 
 
 def now_ms() -> int:

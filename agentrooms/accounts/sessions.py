@@ -67,13 +67,14 @@ class Sessions:
         self._clock_ms = clock_ms
 
     def start(self, wallet: str) -> Granted:
-        """Opens a session of a wallet's user."""
+        """Opens a session of a wallet's user, who is known from then on until it is erased."""
         id_, secret, now = secrets.token_bytes(ID_BYTES), secrets.token_bytes(SECRET_BYTES), self._clock_ms()
         session = Session(id_.hex(), user_id(wallet), wallet, now, now + self._lifetime_ms)
 
         def put(connection: Connection) -> None:
             with connection.transaction():
                 prune(connection, "sessions", "expires_at_ms <= %s", [now])
+                connection.execute("INSERT INTO people VALUES (%s, %s) ON CONFLICT DO NOTHING", [session.user, now])
                 connection.execute(
                     "INSERT INTO sessions (id, user_id, wallet, created_at_ms, expires_at_ms, token_sha256)"
                     " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",  # there when this is a repetition

@@ -54,7 +54,7 @@ class Application:
             await self.sockets.shutdown()
 
     async def _routed(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if _is_socket_io(scope) and b"sid=" in scope.get("query_string", b""):  # the rest of a counted connection
+        if _is_socket_io(scope) and self.sockets.goes_on(scope):  # the rest of a connection that was counted
             await self.sockets.socketio_app(scope, receive, send)
         elif scope["type"] == "websocket" or _is_socket_io(scope):
             await self._connections(scope, receive, send)

@@ -25,6 +25,7 @@ from agentrooms.live.inbox import Inbox, InboxFull, Sent, answer_channel
 ANSWER_S = 30.0  # how long a request waits for an answer
 LOOK_S = 1.0  # between two looks, when a notification was lost
 WAITING_MAX = 1_000  # requests that wait at once
+ASKS_MAX = 24  # commands of one process that are not answered yet: of its 40 threads the rest are for reading
 RECONNECT_S = 0.5
 
 
@@ -89,6 +90,7 @@ class Asking:
         self._answers = answers
         self._store = store
         self._reads = reads
+        self._free = threading.BoundedSemaphore(ASKS_MAX)
 
     def ask(self, command: Command) -> Answer:
         """Returns a command's answer once the tables hold what it did.
@@ -96,7 +98,12 @@ class Asking:
         Raises Problem: 409 when the system refuses, 422 when it is none that it understands, 503 without an answer.
         """
         with counting(str(command.__struct_config__.tag)):
-            return self._ask(command)
+            if not self._free.acquire(blocking=False):
+                raise Problem(503, f"{ASKS_MAX} commands wait for their answers", hint="try again in a moment")
+            try:
+                return self._ask(command)
+            finally:
+                self._free.release()
 
     def _ask(self, command: Command) -> Answer:
         try:
@@ -108,7 +115,9 @@ class Asking:
             raise Problem(503, "the system takes no commands now", hint="try again in a moment") from error
         if sent.answer is None:
             raise Problem(
-                503, f"no answer in {ANSWER_S:g} s; it is carried out when it can be", hint="send it again as it was"
+                503,
+                f"no answer in {ANSWER_S:g} s; it is carried out when it can be",
+                hint="send it again with its Idempotency-Key; without one, look first",
             )
         if sent.answer.why:
             raise Problem(409, sent.answer.why, hint=sent.answer.hint)

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from typing import Self
 
 
+ACCOUNTS_WAIT_S = 5.0  # for a connection: every signed-in request needs one, and holds a thread meanwhile
+
+
 class Closing(Protocol):
     """What is closed at the end."""
 
@@ -70,7 +73,7 @@ class Home:
         self._ends.callback(self.redis.close)
         self.holdings = self._closed(open_holdings(running, self.site, self.chain_mode))
         self.outbound = Outbound(private=settings.outbound_private)
-        self.accounts = accounts = self._closed(open_accounts(running.dsn))
+        self.accounts = accounts = self._closed(open_accounts(running.dsn, patience_s=ACCOUNTS_WAIT_S))
         self.sign_in = SignIn(
             accounts, settings, self.secret, public_url, self.site.chain_id, self.holdings.contract_signed
         )

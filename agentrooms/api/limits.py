@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import redis
-from starlette.concurrency import run_in_threadpool
+from anyio import CapacityLimiter, to_thread
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -25,8 +25,9 @@ from agentrooms.api.problems import Problem, answer
 
 PREFIX = "ratelimit:"
 WINDOWS_MAX = 10_000  # in this process, while Redis is away; the oldest go first
+THREADS = 8
 RETRY_S = 1.0  # how long Redis is left alone after it did not answer
-MINUTE_S, HOUR_S = 60, 3_600
+MINUTE_S, HOUR_S, DAY_S = 60, 3_600, 86_400
 SIGN_INS_PER_MINUTE = 10  # of one wallet from one address
 NETWORK_BITS = 64  # of IPv6: whoever has one address has its whole network
 FREE = frozenset({"/healthz", "/readyz", "/metrics"})  # asked by machines that watch this one
@@ -61,6 +62,7 @@ class Limits:
         self._secret = secret
         self._clock_s = clock_s
         self._own = OwnWindows()
+        self._limiter: CapacityLimiter | None = None  # of the event loop that asks first
         self._away_until_s = -math.inf
 
     def take(self, key: str, limit: int, window_s: int) -> Taken:
@@ -79,7 +81,13 @@ class Limits:
 
     async def take_soon(self, key: str, limit: int, window_s: int) -> Taken:
         """Does the same on another thread; for the event loop."""
-        return await run_in_threadpool(self.take, key, limit, window_s)
+        return await to_thread.run_sync(self.take, key, limit, window_s, limiter=self._threads())
+
+    def _threads(self) -> CapacityLimiter:
+        """Returns threads of its own: those of endpoints may all be waiting for answers."""
+        if self._limiter is None:
+            self._limiter = CapacityLimiter(THREADS)
+        return self._limiter
 
     def require(self, key: str, limit: int, window_s: int, what: str) -> None:
         """Uses a key once more. Raises Problem 429 when that is once too often; `what` says of what, such as "spawns"."""

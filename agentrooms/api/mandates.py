@@ -24,6 +24,8 @@ from agentrooms.projections.platform_model import nft_id
 from agentrooms.projections.read_rows import RoomRow
 from agentrooms.sim.settings import ROUNDS_MAX
 
+EXPIRES_S_DEFAULT = 3_600  # time to sign the draft, to trade and to settle
+
 
 def room_of(home: Home, id: str) -> RoomRow:
     """Returns a room. Raises Problem 404."""
@@ -50,9 +52,12 @@ def require_owner(holdings: Holdings, collection: str, token_id: str, wallet: st
 
 
 def rounds_for(expires_in_seconds: int | None, room: RoomRow) -> int:
-    """Returns for how many rounds of a room a mandate lasts, 0 to leave it to the desk. Raises Problem 422."""
+    """Returns for how many rounds of a room a mandate lasts: an hour by default, or as long as one may there.
+
+    Raises Problem 422.
+    """
     if expires_in_seconds is None:
-        return 0
+        return min(ROUNDS_MAX, EXPIRES_S_DEFAULT * 1_000 // room.round_ms)
     rounds = -(-expires_in_seconds * 1_000 // room.round_ms)
     if rounds > ROUNDS_MAX:
         most_s = ROUNDS_MAX * room.round_ms // 1_000

@@ -24,15 +24,15 @@ from agentrooms.live.system import started
 from agentrooms.services.folder import DataFolder
 from agentrooms.services.settings import Settings
 
-CONNECTIONS = 8
-PATIENCE_S = 120.0  # until the first deal of a small swarm
+CONNECTIONS = 8  # of those who read
+WRITERS = 32  # a write waits for the room's next round, so more of them wait at once
+PATIENCE_S = 300.0  # until the first deal of a swarm, on a busy machine
 POLL_S = 0.2
-SPEAKERS = 4  # people on each connection: each may say so many messages a minute
 
 Found = TypeVar("Found")
 
 
-def run_rest(*, seconds: float, connections: int = CONNECTIONS, say: Progress, folder: Path) -> list[Row]:
+def run_rest(*, seconds: float, writers: int = WRITERS, say: Progress, folder: Path) -> list[Row]:
     """Returns how many reads and writes a second the API answers. Starts and ends a system of its own, with Ray."""
     with ExitStack() as ends:
         say("starting a living system and its API")
@@ -42,22 +42,22 @@ def run_rest(*, seconds: float, connections: int = CONNECTIONS, say: Progress, f
         running = ends.enter_context(started(settings, "agentrooms bench api", _quiet))
         _api, port = ends.enter_context(api_process(running))
         asker = ends.enter_context(Worker("agentrooms.bench.api_requests", DataFolder(folder).logs / "requests.log"))
-        stage = _Stage(asker, port, connections, seconds, say)
-        say("a small swarm trades until it has made a deal")
-        with _people(port, connections * SPEAKERS) as people:
+        stage = _Stage(asker, port, seconds, say)
+        say("a swarm trades until it has made a deal")
+        with _people(port, writers) as people:
             return stage.measure(people)
 
 
 class _Stage:
     """What asks, whom, and for how long."""
 
-    def __init__(self, asker: Worker, port: int, connections: int, seconds: float, say: Progress) -> None:
-        self._asker, self._port, self._connections, self._seconds, self._say = asker, port, connections, seconds, say
+    def __init__(self, asker: Worker, port: int, seconds: float, say: Progress) -> None:
+        self._asker, self._port, self._seconds, self._say = asker, port, seconds, say
 
     def measure(self, people: Sequence[Client]) -> list[Row]:
         """Returns all figures."""
         owner = people[0]
-        done = owner.spawn_swarm(preset="small_test", seed=7, speed=0).swarm
+        done = owner.spawn_swarm(preset="balanced_market", seed=7, speed=10).swarm
         room, deal = done.room_id, _first_deal(owner, done.room_id)
         tag = owner._http.get(f"/deals/{deal}").headers["etag"]  # noqa: SLF001 - the client keeps no headers
         bare = self._read("GET /healthz, which reads nothing", ["/healthz"])
@@ -71,30 +71,33 @@ class _Stage:
         return [bare, *(against(one, bare) for one in reads), *self._writes(people)]
 
     def _writes(self, people: Sequence[Client]) -> list[Row]:
-        self._say("a swarm of which each connection steers an agent")
+        self._say(f"a swarm of {len(people)} agents joins")
         owner = people[0]
-        swarm = owner.spawn_swarm(buyers=self._connections, sellers=1, seed=7, speed=1).swarm
-        agents = _buyers(owner, swarm.id, self._connections)
-        actions = [{"action": "pause"}, {"action": "resume"}]
-        steered = [
-            tuple(_request("PATCH", f"/agents/{agent}", one, _token(owner)) for one in actions) for agent in agents
+        swarm = owner.spawn_swarm(buyers=len(people), sellers=1, seed=7, speed=1).swarm
+        paused = [
+            tuple(
+                _request("PATCH", f"/agents/{agent}", {"action": action}, _token(owner))
+                for action in ("pause", "resume")
+            )
+            for agent in _buyers(owner, swarm.id, len(people))
         ]
         spoken = [
             tuple(
-                _request("POST", f"/rooms/{swarm.room_id}/messages", {"message": f"Word {n} of {lane}"}, _token(one))
+                _request("POST", f"/rooms/{swarm.room_id}/messages", {"message": f"Word {n}"}, _token(one))
                 for n in range(MESSAGES_A_MINUTE)
-                for one in people[lane * SPEAKERS : (lane + 1) * SPEAKERS]
             )
-            for lane in range(self._connections)
+            for one in people
         ]
+        paced = _request("PATCH", f"/swarms/{swarm.id}", {"action": "speed", "speed": 1}, _token(owner))
         return [
-            self._asked("PATCH /agents/{id}: pause, resume", "writes", steered, 200),
-            self._asked("POST /rooms/{id}/messages", "writes", spoken, 201, once=True),
+            self._asked(f"PATCH /agents/{{id}}, {len(people)} at once, in rounds of 1 s", "writes", paused, 200),
+            self._asked(f"POST /rooms/{{id}}/messages, {len(people)} at once", "writes", spoken, 201, once=True),
+            self._asked("PATCH /swarms/{id}, no round to wait for", "writes", [(paced,)] * CONNECTIONS, 200),
         ]
 
     def _read(self, name: str, paths: Sequence[str], status: int = 200, *headers: str) -> Row:
         lane = tuple(_request("GET", path, None, None, *headers) for path in paths)
-        return self._asked(name, "reads", [lane] * self._connections, status)
+        return self._asked(name, "reads", [lane] * CONNECTIONS, status)
 
     def _asked(self, name: str, unit: str, lanes: Sequence[tuple[str, ...]], status: int, *, once: bool = False) -> Row:
         """Returns the figure of requests that must all have one status. Raises BenchFailed."""

@@ -133,7 +133,7 @@ class Stage:
             rate = min((good + bad) / 2, 2 * good) if good else bad / 2
             if bad - good < bad / 10:
                 break
-        name = "the API, highest rate with p99 under 100 ms"
+        name = "at most, p99 < 100 ms"
         return self._row(name, round(good), [] if best is None else [best])
 
     def _row(self, name: str, rate: int, parts: list[_Measured], baseline: SocketRow | None = None) -> SocketRow:

@@ -58,8 +58,9 @@ class Frames:
                     self._changed.wait()
                 if not self._batches:
                     return
-                batch = self._batches.popleft()
-                self._waiting -= len(batch)
+                batch = [event for events in self._batches for event in events]  # one way to Redis for all of them
+                self._batches.clear()
+                self._waiting = 0
             try:
                 self._publish(batch)
             except Exception:  # noqa: BLE001 -- whoever listens must not be able to stop the log

@@ -57,13 +57,15 @@ def connect(dsn: str, schema: str, **settings: str) -> Connection:
     return connection
 
 
-def connect_patiently(dsn: str, schema: str, stop: threading.Event, **settings: str) -> Connection:
+def connect_patiently(
+    dsn: str, schema: str, stop: threading.Event, patience_s: float = RECONNECT_S, **settings: str
+) -> Connection:
     """Returns a connection, waiting for a server that restarts.
 
     Raises:
-        StoreError: after RECONNECT_S the server still cannot be reached, or `stop` was set.
+        StoreError: after `patience_s` the server still cannot be reached, or `stop` was set.
     """
-    deadline, delay_s = time.monotonic() + RECONNECT_S, RECONNECT_DELAY_S
+    deadline, delay_s = time.monotonic() + patience_s, RECONNECT_DELAY_S
     while True:
         try:
             return connect(dsn, schema, **settings)
@@ -93,8 +95,13 @@ def is_lost(connection: Connection, error: psycopg.Error) -> bool:
 class Connections:
     """A few connections to one schema for many threads, opened when needed."""
 
-    def __init__(self, dsn: str, schema: str) -> None:
+    def __init__(self, dsn: str, schema: str, patience_s: float | None = None) -> None:
+        """`patience_s`: how long to wait for a free connection, and for a server that is away.
+
+        Without it for a free one as long as it takes, and for the server RECONNECT_S.
+        """
         self.dsn, self.schema = dsn, schema
+        self._wait_s, self._reconnect_s = patience_s, RECONNECT_S if patience_s is None else patience_s
         self._idle: list[Connection] = []
         self._lock = threading.Lock()
         self._free = threading.BoundedSemaphore(CONNECTIONS_MAX)
@@ -106,7 +113,7 @@ class Connections:
         Raises:
             StoreError: the database refuses the work or cannot be reached.
         """
-        deadline = time.monotonic() + RECONNECT_S
+        deadline = time.monotonic() + self._reconnect_s
         while True:
             with self._lend() as connection:
                 try:
@@ -143,7 +150,9 @@ class Connections:
 
     @contextmanager
     def _lend(self) -> Iterator[Connection]:
-        with self._free:
+        if not self._free.acquire(timeout=self._wait_s):
+            raise StoreError(f"all {CONNECTIONS_MAX} connections to {self.schema} are in use", hint="try again")
+        try:
             if self._stop.is_set():
                 raise StoreError("this connection to the log is closed")
             connection = self._take() or connect_patiently(
@@ -151,12 +160,15 @@ class Connections:
                 self.dsn,
                 self.schema,
                 self._stop,
+                self._reconnect_s,
                 plan_cache_mode="force_custom_plan",
             )
             try:
                 yield connection
             finally:
                 self._give_back(connection)
+        finally:
+            self._free.release()
 
     def _take(self) -> Connection | None:
         with self._lock:

@@ -16,6 +16,7 @@ from agentrooms.errors import AgentroomsError
 from agentrooms.services.processes import last_lines
 
 STOP_TIMEOUT_S = 10
+SAID_BYTES_MAX = 50 * 1024**2  # of what one has said; a longer file is put aside at the next start
 BACKOFF_S = (0.1, 5.0)  # before one that ended is started again
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,8 @@ class Child:
     """
 
     def __init__(self, module: str, said: Path, *options: str, fds: tuple[int, ...] = ()) -> None:
+        if said.exists() and said.stat().st_size > SAID_BYTES_MAX:
+            said.replace(said.with_name(f"{said.name}.1"))
         with said.open("ab") as errors:
             self._process = subprocess.Popen(  # noqa: S603 -- our own program
                 [sys.executable, "-m", module, *options],
@@ -98,7 +101,7 @@ class Keeper:
         self._stopping.set()
         if self._process is not None:
             self._process.stop()
-        self._thread.join()
+        self._thread.join(STOP_TIMEOUT_S)  # one that hangs in its start ends with our end of its stdin
 
     def _keep(self) -> None:
         wait = BACKOFF_S[0]
@@ -113,7 +116,7 @@ class Keeper:
             try:
                 self._process = self._start()
                 wait = BACKOFF_S[0]
-            except AgentroomsError as error:
+            except (AgentroomsError, OSError) as error:
                 self._process = None
                 log.error("%s does not start: %s", self._name, error)  # noqa: TRY400 - its own log has the rest
                 wait = min(BACKOFF_S[1], wait * 2)

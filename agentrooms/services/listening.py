@@ -27,6 +27,7 @@ def listening(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise PortTaken(
-            f"port {port} of {host} cannot be used: {error}", hint="take another, or 0 for any that is free"
+            f"port {port} of {host} cannot be used: {error}",
+            hint="is a system running there already? Else take another port: API_PORT is the API's, 0 is any that is free",
         ) from error
     return listener

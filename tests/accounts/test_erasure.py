@@ -7,6 +7,7 @@ import pytest
 from agentrooms.accounts.challenges import Challenge, Challenges
 from agentrooms.accounts.erasure import erase, owned_tables
 from agentrooms.accounts.idempotency import Idempotency
+from agentrooms.accounts.notifications import Kind, Notifications
 from agentrooms.accounts.schema import now_ms
 from agentrooms.accounts.sessions import SessionEnded, Sessions
 from agentrooms.domain.user import user_id
@@ -52,3 +53,18 @@ def test_erasing_a_user_leaves_nothing_of_it_and_all_of_others(accounts: Connect
     ]
     assert [count(accounts, table) for table in ("challenges", "idempotency", "later", "sessions")] == [1, 1, 1, 1]
     assert sum(erase(accounts, user_id(ERASED)).values()) == 0
+
+
+def test_who_signed_in_once_is_told_things_until_it_is_erased(accounts: Connections) -> None:
+    """Also while no session of it is open."""
+    sessions, notifications = Sessions(accounts, 60_000), Notifications(accounts)
+    user = user_id(ERASED)
+
+    def is_told(id_: str) -> bool:
+        return notifications.record(id_, user, Kind.DEAL_FAILED, deal="deal_x", facts={}) is not None
+
+    assert not is_told("before")
+    sessions.end(sessions.start(ERASED).session.id)
+    assert is_told("signed out")
+    assert erase(accounts, user)["people"] == 1
+    assert not is_told("erased")

@@ -47,6 +47,7 @@ class Market:
             "admin": self.admin,
         }
         self.http = httpx.Client(base_url=url, timeout=TIMEOUT_S)
+        self._looking = connect(home.running.dsn, "public")
         self.room = home.asking.ask(OpenRoom(id="market", name="Market")).room
         for person in (self.owner, self.other, self.admin):
             person.made("/wallet/fund", None)
@@ -55,6 +56,11 @@ class Market:
         self.owner.ask("PUT", "/me/email", {"address": MAIL})
         self.webhook, self.webhook_secret = self.new_webhook()
         self.limits = Searcher({"limit": LIMIT_USDC_MICROS})
+
+    def close(self) -> None:
+        """Ends its own connections."""
+        self.http.close()
+        self._looking.close()
 
     def asked_agent(self) -> dict[str, Any]:
         """A buyer of what is not there."""
@@ -130,15 +136,15 @@ class Market:
 
     def state(self) -> tuple[object, ...]:
         """What requests can change: commands to the system, accounts, jobs. Of each table a hash of its rows."""
-        with connect(self.home.running.dsn, "public") as connection:
-            named = connection.execute(
-                "SELECT table_schema, table_name FROM information_schema.tables"
-                " WHERE table_schema IN ('accounts', 'jobs') ORDER BY 1, 2"
-            ).fetchall()
-            rows = sql.SQL("SELECT coalesce(md5(string_agg(t::text, '|' ORDER BY t::text)), '') FROM {} t")
-            tables = [connection.execute(rows.format(sql.Identifier(*name))).fetchone() for name in named]
-            commands = connection.execute("SELECT max(number) FROM live.commands").fetchone()
-        assert tables
+        connection = self._looking
+        named = connection.execute(
+            "SELECT table_schema, table_name FROM information_schema.tables"
+            " WHERE table_schema IN ('accounts', 'jobs') ORDER BY 1, 2"
+        ).fetchall()
+        assert named
+        rows = sql.SQL("SELECT coalesce(md5(string_agg(t::text, '|' ORDER BY t::text)), '') FROM {} t")
+        tables = [connection.execute(rows.format(sql.Identifier(*map(str, name)))).fetchone() for name in named]
+        commands = connection.execute("SELECT max(number) FROM live.commands").fetchone()
         return (commands, *zip(named, tables, strict=True))
 
     @cached_property
@@ -170,7 +176,7 @@ class Market:
             "signed with another key": (forged({}, b"k" * 32), "token_invalid"),
             "signed with another algorithm": (forged({}, key * 2, "HS512"), "token_invalid"),
             "not signed": (
-                jwt.encode(claims, None, "none", headers={"kid": header["kid"]}),  # type: ignore[arg-type]
+                jwt.encode(claims, None, "none", headers={"kid": header["kid"]}),
                 "token_invalid",
             ),
             "with another payload": (f"{head}.{other_payload}.{signature}", "token_invalid"),
@@ -197,5 +203,5 @@ def market_in(postgres_dsn: str, redis_url: str, path: Path, **settings: Any) ->
     with ExitStack() as ends:
         home = ends.enter_context(running_home(postgres_dsn, redis_url, path, **given))
         market = Market(home, ends.enter_context(served(home)))
-        ends.callback(market.http.close)
+        ends.callback(market.close)
         yield market

@@ -144,6 +144,20 @@ def test_an_address_is_confirmed_with_the_code_that_was_mailed(home: Home, ada: 
     assert ada.ask("PUT", "/me/email", {"address": None}).json() == {"email": None}
 
 
+def test_taking_an_address_back_gives_no_more_codes(home: Home) -> None:
+    """Nor do many users who name the same mailbox."""
+    liz, mailbox = Person(home, "liz"), {"address": "Liz@example.org"}
+
+    def ask(who: Person, asked: dict[str, str]) -> int:
+        status = who.ask("PUT", "/me/email", asked).status_code
+        assert who.ask("PUT", "/me/email", {"address": None}).status_code == 200
+        return status
+
+    assert [ask(liz, mailbox) for _ in range(CODES_MAX_DAY + 1)] == [200] * CODES_MAX_DAY + [429]
+    assert ask(liz, {"address": "other@example.org"}) == 429
+    assert ask(Person(home, "joe"), {"address": "liz@example.org"}) == 429
+
+
 def test_codes_are_mailed_a_few_times_a_day(eve: Person) -> None:
     asked = {"address": "eve@example.org"}
     answers = [eve.ask("PUT", "/me/email", asked).status_code for _ in range(CODES_MAX_DAY + 1)]
@@ -172,10 +186,12 @@ def test_an_account_is_taken_along_and_then_forgotten(home: Home) -> None:
     assert (len(whole["notifications"]), whole["cut"]) == (1, [])
     assert "secret" not in whole["webhooks"][0]
     assert kept(home, kim.user) > 0
+    assert home.jobs.jobs(user=kim.user)
     erased = kim.ask("DELETE", "/me")
     assert (erased.status_code, erased.json()["message"]) == (200, "Account erased")
     assert any("log" in one for one in erased.json()["kept"])
     assert kept(home, kim.user) == 0
+    assert home.jobs.jobs(user=kim.user) == []
     assert kim.get("/me/dashboard").status_code == 401
     assert kim.get(f"/agents/{agent['id']}").status_code == 401  # the token holds nowhere
     nobody = Person(home, "nobody", signed_in=False)

@@ -10,7 +10,7 @@ from agentrooms.api import openapi
 from tests.api.fuzzing import DOCUMENT, KINDS, MODES, NOTHING_TO_SAY, fuzz
 from tests.api.market import Market, market_in
 
-EXAMPLES = 4  # of each kind for each operation
+EXAMPLES = 3  # of each kind for each operation
 SEED = 5
 
 

@@ -248,6 +248,25 @@ def test_after_a_logout_no_token_of_the_session_holds(home: Home, way: str) -> N
     asking(home, script)
 
 
+def test_a_logout_ends_the_session_of_each_token_that_comes_along(home: Home) -> None:
+    """A refresh token that is none, or another session's, spares no access token."""
+
+    async def script(http: httpx.AsyncClient) -> None:
+        secret = key()
+        one, other, third = [await sign_in(http, secret) for _ in range(3)]
+        http.cookies.clear()
+        for granted, refresh in ((one, "A" * 64), (other, third["refreshToken"])):
+            headers = bearer(granted["accessToken"])
+            answer = await http.post("/auth/logout", headers=headers, json={"refreshToken": refresh})
+            assert answer.status_code == 200
+            assert code(await http.get("/auth/me", headers=headers)) == (401, "token_expired")
+        assert code(await http.get("/auth/me", headers=bearer(third["accessToken"]))) == (401, "token_expired")
+        body = {"refreshToken": third["refreshToken"]}
+        assert (await http.post("/auth/logout", headers=bearer("a.b.c"), json=body)).status_code == 200
+
+    asking(home, script)
+
+
 @pytest.mark.parametrize("given", ["", "Bearer", "Bearer ", "Bearer x", "Basic eDp5", "bearer a.b.c", "Bearer é"])
 def test_nobody_and_bad_tokens_are_not_let_in(home: Home, given: str) -> None:
     async def script(http: httpx.AsyncClient) -> None:

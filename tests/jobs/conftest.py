@@ -59,9 +59,10 @@ def all_accounts_schema(postgres_dsn: str) -> Iterator[str]:
 
 @pytest.fixture
 def accounts(postgres_dsn: str, all_accounts_schema: str) -> Iterator[Connections]:
-    """Connections to empty accounts."""
-    empty(postgres_dsn, all_accounts_schema, "webhooks", "emails", "notifications", "sessions")
+    """Connections to accounts of which nothing is known but that user_a and user_b have signed in."""
+    empty(postgres_dsn, all_accounts_schema, "webhooks", "emails", "notifications", "sessions", "people")
     connections = open_accounts(postgres_dsn, all_accounts_schema)
+    connections.repeat(lambda one: one.execute("INSERT INTO people VALUES ('user_a', 0), ('user_b', 0)"))
     yield connections
     connections.close()
 

@@ -180,12 +180,11 @@ def test_a_notification_is_kept_once(contacts: Contacts, notifications: Notifica
     assert notifications.page("user_b") == []
 
 
-def test_who_has_no_account_is_told_nothing(
+def test_who_never_signed_in_or_was_erased_is_told_nothing(
     accounts: Connections, contacts: Contacts, notifications: Notifications
 ) -> None:
-    assert not record(notifications, "n1")
+    assert not record(notifications, "n0", "user_c")
     contacts.set_email("user_a", "ann@example.org")
-    contacts.add_webhook("user_b", URL)
     assert record(notifications, "n1")
     assert record(notifications, "n2", "user_b")
     erased = erase(accounts, "user_a")

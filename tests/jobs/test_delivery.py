@@ -292,8 +292,8 @@ def test_without_a_mail_server_notifications_are_kept_and_nothing_is_mailed(
 
 
 def test_a_stranger_is_told_nothing(queue: JobQueue, worker: Worker, notifications: Notifications) -> None:
-    tell(queue)
+    tell(queue, msgspec.structs.replace(NEWS, user="user_c"))
     work(worker)
-    assert notifications.page("user_a") == []
+    assert notifications.page("user_c") == []
     results: list[dict[str, Any]] = [job.result for job in queue.jobs()]
     assert results == [{"skipped": "the user has no account"}]

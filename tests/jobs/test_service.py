@@ -15,6 +15,7 @@ import pytest
 from agentrooms.accounts.contacts import Contacts
 from agentrooms.accounts.notifications import Kind, Notifications
 from agentrooms.accounts.schema import migrate_accounts, open_accounts
+from agentrooms.accounts.sessions import Sessions
 from agentrooms.domain.deal import DealCompleted, DealFailed
 from agentrooms.domain.user import user_id
 from agentrooms.errors import InvalidInput
@@ -60,8 +61,11 @@ def test_an_event_becomes_a_delivery_by_itself(plan: JobsPlan, system: System) -
     ends = [n for n, one in enumerate(events) if isinstance(decode_line(one.data).event, DealCompleted | DealFailed)]
     store, accounts = PostgresLog(plan.dsn, plan.log), open_accounts(plan.dsn)
     contacts, notifications = Contacts(accounts), Notifications(accounts)
-    users = [user_id(samples.wallet(name)) for name in (*(f"b{n}" for n in range(7)), *(f"s{n}" for n in range(1, 7)))]
+    names = [*(f"b{n}" for n in range(7)), *(f"s{n}" for n in range(1, 7))]
+    users = [user_id(samples.wallet(name)) for name in names]
     with hook() as receiver:
+        for name in names:
+            Sessions(accounts, 60_000).start(samples.wallet(name))
         for user in users:
             contacts.add_webhook(user, receiver.url, [Kind.DEAL_COMPLETED, Kind.DEAL_FAILED])
         store.append(events[: ends[2]], None)  # no news any more when jobs begin

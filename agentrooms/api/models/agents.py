@@ -104,7 +104,9 @@ class DraftAsked(_Trader):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{**_BUYER, "expiresInSeconds": 3600}]})
 
-    expires_in_seconds: int | None = Field(default=None, ge=1, le=EXPIRES_S_MAX, strict=True)
+    expires_in_seconds: int | None = Field(
+        default=None, ge=1, le=EXPIRES_S_MAX, strict=True, description="Without it, an hour"
+    )
 
 
 class SpawnAsked(_Trader):

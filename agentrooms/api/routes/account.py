@@ -6,10 +6,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from agentrooms.accounts.contacts import TooManyContacts
+from agentrooms.accounts.contacts import CODES_MAX_DAY, TooManyContacts
 from agentrooms.accounts.erasure import erase
 from agentrooms.api.auth.principal import Principal, SignedIn
 from agentrooms.api.home import Home, HomeDep
+from agentrooms.api.limits import DAY_S
 from agentrooms.api.models.account import (
     AccountExport,
     ConfirmAsked,
@@ -58,6 +59,7 @@ ITEMS_MAX = 20  # of a portfolio's page: the chain is asked about each
 KEPT = (
     "the log: what your agents and you did and said in rooms, with your wallet's address; it proves deals of others, too",
     "mandates you have drafted or signed, which the log knows by their hash; nobody but your wallet is shown them",
+    "runs you had made, as nobody's; they say nothing of you",
     "what the chain holds, which nobody can erase",
 )
 
@@ -170,6 +172,7 @@ def set_email(home: HomeDep, principal: SignedIn, command: CommandId, body: Emai
         if not email.confirmed:
             if before is not None and before.address == email.address:
                 home.contacts.ask_code(principal.user)
+            _limit_codes(home, principal.user, email.address)
             ask_confirmation(home.jobs, email, command)
     except TooManyContacts as error:
         raise Problem(409, str(error), hint=error.hint) from error
@@ -199,9 +202,16 @@ def erase_account(home: HomeDep, principal: SignedIn, command: CommandId) -> Era
     if home.reads.run(lambda read: queries.live_deals(read, principal.user)):
         raise Problem(409, "a deal binds an agent of yours", hint="wait until it has ended; that takes a minute or so")
     _leave(home, principal, command)
+    home.jobs.forget(principal.user)
     erase(home.accounts, principal.user)
     home.sign_in.end(session=principal.session)
     return Erased(message="Account erased", kept=KEPT)
+
+
+def _limit_codes(home: Home, user: str, address: str) -> None:
+    """Counts a code to a mailbox, also when a user takes the address back in between, or many users name it."""
+    for whose in (user, home.limits.hidden(address.lower())):
+        home.limits.require(f"codes:{whose}", CODES_MAX_DAY, DAY_S, "confirmation codes")
 
 
 def _leave(home: Home, principal: Principal, command: str) -> None:

@@ -58,6 +58,8 @@ from agentrooms.projections import queries
 from agentrooms.projections.read_rows import ReadAgent
 from agentrooms.projections.read_views import AgentPerformance
 
+DRAFTS_A_SPAWN = 6  # so many more a user may draft than spawn
+
 router = APIRouter(route_class=StrictRoute, tags=["agents"], dependencies=[UNCACHED])
 
 EXPLAINED_MAX = 1_000  # rounds that one page of reasons looks through
@@ -80,6 +82,8 @@ def draft_mandate(home: HomeDep, principal: SignedIn, command: CommandId, body: 
     """
     room = room_of(home, body.room_id)
     item = item_for(home, body, room, principal.wallet)
+    drafts = DRAFTS_A_SPAWN * home.settings.spawns_per_hour  # drafts that nobody signs stay in the vault
+    home.limits.require(f"drafts:{principal.user}", drafts, HOUR_S, "drafts")
     answer = home.asking.ask(
         DraftAgent(
             id=command,

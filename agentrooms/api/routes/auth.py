@@ -79,6 +79,7 @@ def verify(
 ) -> VerifiedBody:
     """A wallet's first sign-in makes it a user."""
     _limit(request, home, "verify", body.wallet_address)
+    home.reads.run(lambda connection: _registered_at_ms(connection, ""))  # else a nonce would be used up in vain
     home.sign_in.prove(body.wallet_address, body.nonce, body.signature)
     user = _registered(home, body.wallet_address)
     tokens = home.sign_in.start(body.wallet_address)
@@ -127,8 +128,7 @@ def logout(
     token = (body.refresh_token if body is not None else None) or cookie
     if token is None and bearer is None:
         raise _nothing_given()
-    session = authenticate(home, bearer.credentials).session if bearer is not None and token is None else None
-    home.sign_in.end(refresh_token=token, session=session)
+    home.sign_in.end(refresh_token=token, session=_session_of(home, bearer, alone=token is None))
     response.delete_cookie(COOKIE, path=COOKIE_PATH, secure=_is_secure(home), httponly=True, samesite="strict")
     return SignedOutBody(message="signed out")
 
@@ -137,6 +137,18 @@ def logout(
 def me(home: HomeDep, principal: SignedIn) -> MeBody:
     """The user of the access token."""
     return MeBody(user=_registered(home, principal.wallet))
+
+
+def _session_of(home: Home, bearer: Bearer, *, alone: bool) -> str | None:
+    """Returns the session of an access token. Raises Problem 401 for one that does not hold and came `alone`."""
+    if bearer is None:
+        return None
+    try:
+        return authenticate(home, bearer.credentials).session
+    except Problem:
+        if alone:
+            raise
+        return None
 
 
 def _registered(home: Home, wallet: str) -> UserBody:

@@ -23,8 +23,8 @@ NO_STORE = {"Cache-Control": "no-store"}
 
 
 @router.get("/healthz", operation_id="getHealth", summary="Whether this process answers")
-def health() -> Alive:
-    """Asks nothing else: a process that stands on something broken need not be restarted."""
+async def health() -> Alive:
+    """Asks nothing else, and needs no thread: a process that stands on something broken need not be restarted."""
     return Alive(status="ok", version=__version__)
 
 

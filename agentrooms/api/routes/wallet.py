@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 
 from agentrooms.api.auth.principal import SignedIn
 from agentrooms.api.home import Home, HomeDep
 from agentrooms.api.items import NftId, find_item
+from agentrooms.api.limits import HOUR_S, client_of
 from agentrooms.api.models.base import UsdcIn, iso
 from agentrooms.api.models.examples import answers, asked
 from agentrooms.api.models.wallet import (
@@ -48,6 +49,8 @@ NAMES = {
 }
 ARK_NAMES = {11_811: ("ARK", "ARK"), 11_812: ("ARK test network", "DARK")}
 PUBLIC_NODES = frozenset({"https://testnet.mainsailhq.com/rpc/api"})  # any other address may hold a key of ours
+
+FUNDS_PER_HOUR = 100  # wallets of one address: each costs the desk some work on the chain
 
 router = APIRouter(tags=["wallet"], route_class=StrictRoute)
 
@@ -174,8 +177,10 @@ def get_cancellation(
     status_code=201,
     responses=answers(FundedBody, 409, 502, status=201),
 )
-def fund_wallet(home: HomeDep, principal: SignedIn, id: CommandId) -> FundedBody:
+def fund_wallet(request: Request, home: HomeDep, principal: SignedIn, id: CommandId) -> FundedBody:
     """On demo chains, once a wallet. On a public one nobody can be given money."""
+    address = home.limits.hidden(client_of(request.scope, home.settings.trusted_proxies))
+    home.limits.require(f"funds:{address}", FUNDS_PER_HOUR, HOUR_S, "wallets funded")
     answer = home.asking.ask(FundWallet(id=id, wallet=principal.wallet))
     return FundedBody(
         wallet_address=principal.wallet,
