@@ -27,8 +27,10 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of processes would e
 # Folders and modules that run whole systems again and again, over lines that quicker tests measure; or that spend their
 # time in an EVM. Measuring lines makes all that takes Python three times as long.
 UNMEASURED = (
+    "tests/acceptance/",
     "tests/actors/test_rebuild.py",
     "tests/actors/test_runs.py",
+    "tests/api/test_schema.py",
     "tests/audit/test_bytes.py",
     "tests/audit/test_intact.py",
     "tests/audit/test_rewritten.py",

@@ -83,10 +83,14 @@ class Contacts:
         self._connections = connections
         self._clock_ms = clock_ms
 
-    def add_webhook(self, user: str, url: str, events: Collection[Kind] = tuple(Kind)) -> Webhook:
-        """Adds a webhook, `url` checked by `Outbound.checked` before. Raises TooManyContacts, InvalidInput."""
+    def add_webhook(self, user: str, url: str, events: Collection[Kind] = tuple(Kind), *, command: str = "") -> Webhook:
+        """Adds a webhook, `url` checked by `Outbound.checked` before. Raises TooManyContacts, InvalidInput.
+
+        The same request of the same `command`, where one is named, is the webhook that it made before.
+        """
+        request = f"{user} {command or secrets.token_hex(16)} {' '.join(_kinds(events))} {url}"
         made = Webhook(
-            f"webhook_{secrets.token_hex(8)}",
+            f"webhook_{hashlib.sha256(request.encode()).hexdigest()[:16]}",
             user,
             url,
             f"whsec_{secrets.token_urlsafe(32)}",
@@ -98,20 +102,25 @@ class Contacts:
             created_at_ms=self._clock_ms(),
         )
 
-        def put(connection: Connection) -> None:
+        known = f"SELECT {_WEBHOOK} FROM webhooks WHERE id = %s AND user_id = %s"  # noqa: S608 -- fixed texts
+
+        def put(connection: Connection) -> Webhook:
             with connection.transaction():
                 _alone(connection)
+                found = connection.execute(known.encode(), [made.id, user]).fetchone()
+                if found is not None:  # this is a repetition
+                    return _row(found, Webhook)
                 row = connection.execute("SELECT count(*) FROM webhooks WHERE user_id = %s", [user]).fetchone()
                 if msgspec.convert(row, tuple[int])[0] >= WEBHOOKS_MAX:
                     raise TooManyContacts(f"a user has at most {WEBHOOKS_MAX} webhooks", hint="remove one first")
                 connection.execute(
                     "INSERT INTO webhooks (id, user_id, url, secret, events, created_at_ms)"
-                    " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",  # there when this is a repetition
+                    " VALUES (%s, %s, %s, %s, %s, %s)",
                     [made.id, user, url, made.secret, list(made.events), made.created_at_ms],
                 )
+                return made
 
-        self._connections.repeat(put)
-        return made
+        return self._connections.repeat(put)
 
     def webhooks(self, user: str) -> list[Webhook]:
         """Returns a user's webhooks, the oldest first."""

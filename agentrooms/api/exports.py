@@ -28,6 +28,7 @@ ROWS_A_PAGE = queries.PAGE_MAX
 ARCHIVE_EVENTS_MAX = 50_000  # a longer room's archive `agentrooms export` writes
 ARCHIVES_AT_ONCE = 2  # made in one process: each is held in memory
 CHUNK_BYTES = 65_536
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
 EPOCH = (1980, 1, 1, 0, 0, 0)  # of files in a zip, so that equal archives are equal bytes
 
 _MAKING = threading.BoundedSemaphore(ARCHIVES_AT_ONCE)
@@ -145,11 +146,17 @@ def _csv(row: type[msgspec.Struct], pages: Iterator[Sequence[msgspec.Struct]]) -
 
 
 def _encoded(rows: Sequence[Sequence[object]]) -> bytes:
-    return "".join(",".join(map(_field, row)) + "\n" for row in rows).encode()
+    return "".join(",".join(map(csv_field, row)) + "\n" for row in rows).encode()
 
 
-def _field(value: object) -> str:
-    """Returns a field of CSV as `agentrooms export` writes it: texts in quotes, a missing value is nothing."""
+def csv_field(value: object) -> str:
+    """Returns a field of CSV: texts in quotes, a missing value is nothing.
+
+    A text that a spreadsheet would run as a formula gets an apostrophe before it: strangers write messages and names.
+    """
     if value is None:
         return ""
-    return '"' + value.replace('"', '""') + '"' if isinstance(value, str) else str(value)
+    if not isinstance(value, str):
+        return str(value)
+    safe = f"'{value}" if value.startswith(FORMULA) else value
+    return '"' + safe.replace('"', '""') + '"'

@@ -18,9 +18,12 @@ from agentrooms.api.holdings import open_holdings
 from agentrooms.api.limits import Limits
 from agentrooms.api.metadata import ItemReader
 from agentrooms.api.reading import Reads
+from agentrooms.events.postgres import Connections
 from agentrooms.events.postgres_log import PostgresLog
 from agentrooms.events.postgres_vault import PostgresVault
+from agentrooms.jobs.analytics import History
 from agentrooms.jobs.queue import JobQueue
+from agentrooms.jobs.schema import SCHEMA as JOBS
 from agentrooms.jobs.schema import migrate_jobs
 from agentrooms.live.access import LOG, READ, Running
 from agentrooms.live.chain import chosen
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 
-ACCOUNTS_WAIT_S = 5.0  # for a connection: every signed-in request needs one, and holds a thread meanwhile
+PATIENCE_S = 5.0  # for a connection, or a database that is away: a request holds a thread meanwhile
 
 
 class Closing(Protocol):
@@ -64,24 +67,28 @@ class Home:
         self.site, self.chain_mode = known.site, known.mode
         migrate_accounts(running.dsn)
         migrate_jobs(running.dsn)
-        self.inbox = self._closed(Inbox(running.dsn))
-        self.store = self._closed(PostgresLog(running.dsn, LOG))
-        self.vault = self._closed(PostgresVault(running.dsn, LOG))
+        self.inbox = self._closed(Inbox(running.dsn, patience_s=PATIENCE_S))
+        self.store = self._closed(PostgresLog(running.dsn, LOG, PATIENCE_S))
+        self.vault = self._closed(PostgresVault(running.dsn, LOG, patience_s=PATIENCE_S))
         self.reads = self._closed(Reads(running.dsn, READ))
         self.asking = Asking(self.inbox, self._closed(Answers(running.dsn)), self.store, self.reads)
         self.redis: redis.Redis = client(running.redis_url)
         self._ends.callback(self.redis.close)
         self.holdings = self._closed(open_holdings(running, self.site, self.chain_mode))
         self.outbound = Outbound(private=settings.outbound_private)
-        self.accounts = accounts = self._closed(open_accounts(running.dsn, patience_s=ACCOUNTS_WAIT_S))
+        self.accounts = accounts = self._closed(open_accounts(running.dsn, patience_s=PATIENCE_S))
         self.sign_in = SignIn(
             accounts, settings, self.secret, public_url, self.site.chain_id, self.holdings.contract_signed
         )
         self.limits = Limits(self.redis, self.secret)
         self.idempotency = Idempotency(accounts, self.secret)
         self.contacts, self.notifications = Contacts(accounts), Notifications(accounts)
-        self.jobs = self._closed(JobQueue(running.dsn))
-        self.items = ItemReader(self.holdings, self.outbound, self.redis)
+        self.jobs = self._closed(JobQueue(running.dsn, patience_s=PATIENCE_S))
+        self.history = History(self._closed(Connections(running.dsn, JOBS, PATIENCE_S)))
+        gateway = settings.ipfs_gateway
+        self.items = ItemReader(
+            self.holdings, self.outbound, self.redis, ipfs_gateway=f"{gateway}/ipfs" if gateway else ""
+        )
 
     def _closed(self, part: Part) -> Part:
         self._ends.callback(part.close)

@@ -29,6 +29,7 @@ from agentrooms.api.models.agents import agent_fields
 from agentrooms.api.models.base import iso, money
 from agentrooms.api.models.deals import deal_body
 from agentrooms.api.models.swarms import SwarmBody, swarm_fields
+from agentrooms.api.models.wallet import chain_amount
 from agentrooms.domain.room import PersonSpoke
 from agentrooms.domain.terms import Role
 from agentrooms.events.record import decode_line
@@ -60,8 +61,8 @@ def portfolio_of(home: Home, principal: Principal, items: Sequence[NftRow]) -> P
         {
             "wallet_address": principal.wallet,
             "nfts": _own_items(home, principal, items, agents, deals),
-            **money("balance", held.balance_usdc_micros),
-            **money("allowance", held.allowance_usdc_micros),
+            **chain_amount("balance", held.balance_usdc_micros),
+            **chain_amount("allowance", held.allowance_usdc_micros),
             "committed": _committed(home, principal, agents, deals),
             "realised": Realised.model_validate(
                 {

@@ -16,7 +16,17 @@ from agentrooms.chaos.seen import Seen
 from agentrooms.chaos.watchers import EngineIoWatcher, FeedWatcher, RawWatcher, SlowWatcher, Speaker, Watcher, texts_of
 from agentrooms.client.exchange import Session
 
-KINDS = ("feed", "raw", "slow", "socket.io", "speaker", "feed, signed in", "raw, from now on", "feed, from now on", "polling")
+KINDS = (
+    "feed",
+    "raw",
+    "slow",
+    "socket.io",
+    "speaker",
+    "feed, signed in",
+    "raw, from now on",
+    "feed, from now on",
+    "polling",
+)
 TEXTS = 4  # that each person says; more than ten in a minute are refused
 END_S = 30.0
 T = TypeVar("T")
@@ -25,7 +35,9 @@ T = TypeVar("T")
 class Crowd:
     """Clients of rooms by turns. They begin with `start` and watch until `close`."""
 
-    def __init__(self, targets: Sequence[int], rooms: Sequence[str], people: Sequence[Session], seed: int, size: int) -> None:
+    def __init__(
+        self, targets: Sequence[int], rooms: Sequence[str], people: Sequence[Session], seed: int, size: int
+    ) -> None:
         """`targets` are the ports of the API's processes."""
         drawn = random.Random(seed)  # noqa: S311 - no secret
         self.steady = [Relay(target, drawn, losing=False) for target in targets]
@@ -117,7 +129,7 @@ class Crowd:
         seen = Seen(f"client {number} ({kind})", room)
         drawn = random.Random(f"{self._seed}/{number}")  # noqa: S311 - no secret
         steady, losing = _urls(self.steady), _urls(self.losing)
-        person = self._people[number % len(self._people)]
+        person = self._people[number // len(KINDS) % len(self._people)]  # those who speak are not all the same
         match kind:
             case "feed":
                 return FeedWatcher(seen, losing, drawn, None, 0)

@@ -9,13 +9,15 @@ import threading
 from collections import Counter
 from collections.abc import Sequence
 
+import httpx
 import socketio  # type: ignore[import-untyped]
 
 from agentrooms.chaos.seen import Frame, Seen
 
 LOOK_S = 0.1
 TIMEOUT_S = 12.0
-MOVED_AFTER = (60, 300)  # events
+PAGE = 1_000
+MOVED_AFTER = (20, 120)  # events
 
 
 class PollingWatcher:
@@ -25,6 +27,7 @@ class PollingWatcher:
         self.seen = seen
         self.ends: Counter[str] = Counter()
         self._urls = urls
+        self._url = urls[0]
         self._drawn = drawn
         self._lock = threading.Lock()
         self._waiting: dict[int, Frame] = {}
@@ -46,10 +49,11 @@ class PollingWatcher:
             with self._lock:
                 self._waiting, self._over = {}, False
                 after = self.seen.last
+            self._url = self._drawn.choice(self._urls)
             io.on("*", lambda _name, said, ended=ended: self._hear(said, ended))
             io.on("disconnect", ended.set)
             try:
-                io.connect(self._drawn.choice(self._urls), transports=["polling"], wait_timeout=TIMEOUT_S)
+                io.connect(self._url, transports=["polling"], wait_timeout=TIMEOUT_S)
                 io.emit("join_room", {"roomId": self.seen.room, "after": after})
                 self._stay(stop, ended)
             except socketio.exceptions.SocketIOError as error:
@@ -74,14 +78,26 @@ class PollingWatcher:
             if self._over:
                 return
             match said:
-                case {"type": "joined", "recovered": False}:  # further behind than is sent again
-                    self._over = True
-                    ended.set()
-                    self.ends["too far behind"] += 1
-                case {"type": "error"}:
+                case {"type": "joined"}:
+                    if not said["recovered"]:
+                        self._fill(said["seq"])
+                case {"type": "error", "code": str(code)}:
+                    self.ends[code] += 1
                     ended.set()
                 case {"seq": int(seq), "roomId": str()}:
                     self._take(seq, said)
+
+    def _fill(self, until: int) -> None:
+        """Reads what is not sent again from the log; what cannot be read now, the next connection misses, too."""
+        seen = self.seen
+        with contextlib.suppress(httpx.TransportError):
+            while (seen.last or 0) < until:
+                query = {"after": seen.last or 0, "limit": min(PAGE, until - (seen.last or 0))}
+                found = httpx.get(f"{self._url}/rooms/{seen.room}/events", params=query, timeout=TIMEOUT_S)
+                if found.status_code != httpx.codes.OK:
+                    break
+                for frame in found.json()["events"]:
+                    seen.take(frame)
 
     def _take(self, seq: int, frame: Frame) -> None:
         seen = self.seen
@@ -89,5 +105,5 @@ class PollingWatcher:
             seen.fault(f"event {seq} came twice on one connection")
             return
         self._waiting[seq] = frame
-        while (frame := self._waiting.pop((seen.last or 0) + 1, None)) is not None:  # type: ignore[assignment]
-            seen.take(frame)
+        while (due := (seen.last or 0) + 1) in self._waiting:
+            seen.take(self._waiting.pop(due))

@@ -18,16 +18,16 @@ TEXT = 0x81  # the first byte of a WebSocket frame that is a whole text
 class Relay:
     """Listens on a port of its own and passes bytes on to `target`. All of it runs in one event loop.
 
-    A relay that is `losing` takes the frames of WebSockets apart and loses the share `lost` of those that the API sends.
+    A relay that is `losing` takes the frames of WebSockets apart, so that it can lose some.
     """
 
     def __init__(self, target: int, drawn: random.Random, *, losing: bool) -> None:
-        self.lost = 0.0
         self.frames_lost = 0
         self.port = 0
         self._target = target
         self._drawn = drawn
         self._losing = losing
+        self._lost = 0.0
         self._server: asyncio.Server | None = None
         self._flows: set[_Flow] = set()
         self._flowing = asyncio.Event()
@@ -67,6 +67,11 @@ class Relay:
         """Resets the connections on which nothing came through."""
         for flow in [flow for flow in self._flows if flow.dead]:
             flow.cut()
+
+    def lose(self, share: float) -> None:
+        """Loses this share of the texts that the API sends from now on."""
+        assert self._losing, "frames are taken apart from the beginning of a connection"
+        self._lost = share
 
     def hold(self) -> None:
         """Holds all that the API sends until `release`."""
@@ -124,7 +129,7 @@ class Relay:
             return
         while True:
             frame = await _frame(back)
-            if frame[0] == TEXT and self._drawn.random() < self.lost:
+            if frame[0] == TEXT and self._drawn.random() < self._lost:
                 self.frames_lost += 1
             else:
                 await self._pass(flow, frame)

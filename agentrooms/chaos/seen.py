@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from agentrooms.api.frames import frame_of
@@ -100,13 +101,16 @@ def check_snapshots(seen: Seen, events: Sequence[Recorded], log: Sequence[Frame]
     return wrong
 
 
-def check_words(acked: Mapping[str, Mapping[str, str]], events: Sequence[Recorded]) -> list[str]:
-    """Checks that all that people know to be said is in the log once; `acked` by wallet, of one room."""
-    said = [(one.event.wallet, one.event.text) for one in events if isinstance(one.event, PersonSpoke)]
-    wrong = [
-        f"{text!r} of {wallet} is {said.count((wallet, text))} times in the log"
-        for wallet, text in set(said)
-        if said.count((wallet, text)) > 1
+def check_words(acked: Iterable[tuple[str, Mapping[str, str]]], events: Sequence[Recorded]) -> list[str]:
+    """Checks that what people said is in a room's log once at most, and once if they know it to be said.
+
+    `acked` is what each wallet was acknowledged, by the ids of messages.
+    """
+    said = Counter((one.event.wallet, one.event.text) for one in events if isinstance(one.event, PersonSpoke))
+    wrong = [f"{text!r} of {wallet} is {times} times in the log" for (wallet, text), times in said.items() if times > 1]
+    known = [(wallet, text) for wallet, texts in acked for text in texts.values()]
+    return wrong + [
+        f"{text!r} of {wallet} was acknowledged and is not in the log"
+        for wallet, text in known
+        if (wallet, text) not in said
     ]
-    lost = [(wallet, text) for wallet, texts in acked.items() for text in texts.values() if (wallet, text) not in said]
-    return wrong + [f"{text!r} of {wallet} was acknowledged and is not in the log" for wallet, text in lost]

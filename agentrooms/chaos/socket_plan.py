@@ -30,10 +30,10 @@ FAULTS_A_SEED = (6, 10)
 AFTER = (10, 60)  # events since the fault before was mended
 LASTS_MS = (100, 2_500)
 SHARES = (0.2, 0.5, 1.0)  # of the connections, or of the frames
-SIDE = (3, 5)  # buyers, and sellers
+SIDE = (4, 7)  # buyers, and sellers
 
 
-class Fault(msgspec.Struct, frozen=True):
+class SocketFault(msgspec.Struct, frozen=True):
     """One fault, `after_events` after the one before was mended. `which` chooses among victims of a kind."""
 
     what: str
@@ -53,7 +53,7 @@ class SocketPlan(msgspec.Struct, frozen=True):
     seed: int
     buyers: int
     sellers: int
-    faults: tuple[Fault, ...]
+    faults: tuple[SocketFault, ...]
 
 
 def draw_socket_plan(seed: int) -> SocketPlan:
@@ -65,7 +65,7 @@ def draw_socket_plan(seed: int) -> SocketPlan:
         return least + draw_below(key, most - least + 1, purpose, k=k)
 
     faults = [
-        Fault(
+        SocketFault(
             what=FAULTS[(seed if n == 0 else between((0, len(FAULTS) - 1), "what", n)) % len(FAULTS)],
             after_events=between(AFTER, "after", n),
             lasts_ms=between(LASTS_MS, "lasts", n),

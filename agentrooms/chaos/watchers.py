@@ -24,14 +24,14 @@ OPEN_S = 10.0
 PAUSE_S = (0.02, 0.3)  # before a client comes back
 FRAME_BYTES_MAX = 16 * 1024 * 1024
 PAGE = 1_000
-MOVED_AFTER = (30, 200)  # events until a client does something of its own accord
+MOVED_AFTER = (10, 80)  # events until a client does something of its own accord
 BACK_EVENTS_MAX = 50  # that a client asks for again though it has them
 PASSING = frozenset({"rate_limited", "unavailable"})  # errors after which one tries again
 CLOSES = frozenset({1000, 1001, 1006, 1012, 1013, 4409})  # codes with which a connection may end here
 LAGGED = 4409
 LAG_FRAMES = 6_000  # that a slow reader lets the API send
 LAG_JOINS_MAX = 100
-LAG_S = 0.5
+LAG_S = 3.0
 ASK_AGAIN_S = 5.0  # until a person says again what was not acknowledged
 
 
@@ -199,8 +199,8 @@ class RawWatcher:
         assert seen.last is not None
         if seq <= seen.last:
             seen.again(frame)
-        else:
-            seen.take(frame)
+            return
+        seen.take(frame)
         self._left -= 1
         if self._left == 0:
             self._left = self._drawn.randint(*MOVED_AFTER)
@@ -255,6 +255,7 @@ class SlowWatcher(RawWatcher):
         behind = min(300, last)
         for _ in range(min(LAG_JOINS_MAX, LAG_FRAMES // behind + 1)):
             await self._join(socket, last - behind)
+        self._left = 0  # once a connection: who says too much is closed for that
         self.ends["stopped reading"] += 1
         await asyncio.sleep(LAG_S)
 
@@ -307,14 +308,14 @@ class Speaker(RawWatcher):
         """`texts` is what it says, by the id of each message."""
         super().__init__(seen, urls, drawn, None, token)
         self._unsaid = dict(texts)
+        self._acked = asyncio.Event()
+        self._speaking: asyncio.Task[None] | None = None
 
     async def _connected(self) -> None:
         try:
             await super()._connected()
         finally:
             await self._cease()
-
-    _speaking: asyncio.Task[None] | None = None
 
     async def _cease(self) -> None:
         if self._speaking is not None:
@@ -327,6 +328,7 @@ class Speaker(RawWatcher):
             case {"type": "ack", "id": str(id_)}:
                 if id_ in self._unsaid:
                     self.seen.acked[id_] = self._unsaid.pop(id_)
+                    self._acked.set()
             case {"type": "error", "id": str(_), "code": str(code)} if code in PASSING:
                 pass  # it is said again
             case _:
@@ -340,7 +342,10 @@ class Speaker(RawWatcher):
             while self._unsaid:
                 id_, text = next(iter(self._unsaid.items()))
                 await self._say(socket, {"type": "send_message", "roomId": self.seen.room, "message": text, "id": id_})
-                await asyncio.sleep(self._drawn.uniform(ASK_AGAIN_S / 2, ASK_AGAIN_S))
+                self._acked.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(ASK_AGAIN_S):
+                        await self._acked.wait()
 
     @property
     def has_said_all(self) -> bool:

@@ -10,21 +10,26 @@ from agentrooms.cli.examples import examples
 from agentrooms.cli.params import SEED_MAX, Json, Misuse, whole
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from agentrooms.chaos.campaign import Summary
     from agentrooms.chaos.plan import Mode
     from agentrooms.chaos.seed import Outcome
     from agentrooms.chaos.settling import MatrixSummary, Struck
+    from agentrooms.chaos.watching import Watched, WatchedSummary
 
 SEEDS_MAX = 100_000
 SEEDS = 10
 SETTLEMENT = "settlement"  # pairs instead of seeds
-MODES = ("reproducible", "live", SETTLEMENT)
+SOCKETS = "sockets"
+MODES = ("reproducible", "live", SETTLEMENT, SOCKETS)
 
 
 EXAMPLES = (
     "agentrooms chaos --seeds 20",
     "agentrooms chaos --seed 7 --mode live",
     "agentrooms chaos --mode settlement",
+    "agentrooms chaos --mode sockets --seeds 5",
 )
 
 
@@ -62,7 +67,8 @@ def chaos(
         typer.Option(
             "--mode",
             metavar="MODE",
-            help="reproducible or live (by default by turns), or settlement: whoever settles dies at each step of a deal.",
+            help="reproducible or live (by default by turns); settlement: whoever settles dies at each step of a deal; "
+            "sockets: clients of two API processes watch while swarms trade.",
             parser=_mode,
         ),
     ] = None,
@@ -82,6 +88,9 @@ def chaos(
         _settlement(seed, first, seeds, json=json)
         return
     wanted = [seed] if seed is not None else range(first, first + (seeds or SEEDS))
+    if mode == SOCKETS:
+        _sockets(wanted, json=json)
+        return
     modes: dict[str | None, Mode | None] = {None: None, "reproducible": "reproducible", "live": "live"}
     summary = run_campaign(wanted, modes[mode], _tell)
     if json:
@@ -131,6 +140,52 @@ def _show_pairs(summary: MatrixSummary) -> None:
         f"{count(summary.pairs, 'pair')} in {summary.seconds:.0f} s, the longest in {summary.longest_s:.1f} s: "
         f"{count(summary.completed, 'deal')} completed, {summary.expired} not, {count(summary.executed, 'execution')} on the chain, "
         f"{summary.missed} missed; {count(len(summary.failed), 'failure')}",
+        soft_wrap=True,
+    )
+
+
+def _sockets(seeds: Iterable[int], *, json: bool) -> None:
+    """Strikes between the log and those who watch rooms."""
+    import msgspec
+
+    from agentrooms.chaos.watching import watch_seeds
+    from agentrooms.cli.console import emit
+
+    summary = watch_seeds(seeds, _tell_watched)
+    if json:
+        emit(msgspec.to_builtins(summary))
+    else:
+        _show_watched(summary)
+    if summary.failed:
+        raise typer.Exit(1)
+
+
+def _tell_watched(watched: Watched) -> None:
+    from agentrooms.cli.console import count, talk
+
+    seed, state = watched.plan.seed, "FAILED" if watched.wrong else "ok"
+    talk(
+        f"{seed:>5} {state:<6} {watched.seconds:5.1f} s  {watched.events:>5} events  {count(watched.clients, 'client')} with "
+        f"{count(watched.frames, 'frame')}; {', '.join(fault.what for fault in watched.plan.faults)}"
+    )
+    for wrong in watched.wrong:
+        talk(f"      {wrong}")
+    if watched.wrong:
+        talk(f"      again: agentrooms chaos --seed {seed} --mode {SOCKETS}")
+
+
+def _show_watched(summary: WatchedSummary) -> None:
+    from agentrooms.cli.console import count, out, table
+
+    shown = table("Fault", ">Times")
+    for name, times in summary.struck.items():
+        shown.add_row(name, f"{times:,}")
+    out().print(shown)
+    out().print(
+        f"{count(summary.seeds, 'seed')} in {summary.seconds:.0f} s: {count(summary.clients, 'client')} compared "
+        f"{count(summary.frames, 'frame')} with the logs of {count(summary.events, 'event')}; "
+        f"{count(summary.frames_lost, 'frame')} lost on the way, {summary.missed} faults had no victim; "
+        f"{count(len(summary.failed), 'failure')}",
         soft_wrap=True,
     )
 

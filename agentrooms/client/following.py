@@ -32,7 +32,7 @@ class NotNow(AgentroomsError):
 
 
 class LogChanged(AgentroomsError):
-    """The room's log is another than the one that was followed: what one has of it no longer holds."""
+    """The room's log is another than the one that was followed, or has lost its end: what one has no longer holds."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +69,16 @@ class Following:
     log_id: str | None = None
     snapshot: RoomState | None = None
     """The room where the feed began, if it began in the middle."""
+    _connected: bool = field(default=False, repr=False)  # anew, and nothing was heard of the room since
     _joining: bool = field(default=False, repr=False)  # asked, and not yet answered
     _behind: int = field(default=0, repr=False)  # the head of the heartbeat before
 
     def join(self) -> Joining:
         """Returns what to say on a connection that is ready."""
+        self._connected = True
+        return self._join()
+
+    def _join(self) -> Joining:
         self._joining, self._behind = True, 0
         message: dict[str, Any] = {"type": "join_room", "roomId": self.room}
         if self.seq is not None:
@@ -103,13 +108,18 @@ class Following:
         if self.seq is None or frame.seq <= self.seq:
             return None
         if frame.seq > self.seq + 1:
-            return None if self._joining else self.join()
+            return None if self._joining else self._join()
         self.seq = frame.seq
         return Got(frame)
 
     def _joined(self, joined: Joined) -> Outcome:
         self._same_log(joined.log_id)
-        self._joining = False
+        first, self._connected, self._joining = self._connected, False, False
+        if first and joined.head < (self.seq or 0):  # an API that is behind its log would have read it first
+            raise LogChanged(
+                f"room {self.room} ends at event {joined.head}, and event {self.seq} was there before",
+                hint="forget what you have of it and begin anew",
+            )
         if self.seq is None:
             self.seq, self.snapshot = joined.seq, joined.snapshot
         elif joined.seq > self.seq:  # more was missed than is sent again
@@ -120,7 +130,7 @@ class Following:
         """Notices a lost tail, or a lost answer: what one heartbeat found has still not come when the next is there."""
         lost = self._behind > (self.seq or 0)
         self._behind = max(head, (self.seq or 0) + self._joining)
-        return self.join() if lost else None
+        return self._join() if lost else None
 
     def _same_log(self, log_id: str) -> None:
         if self.log_id is not None and log_id != self.log_id:

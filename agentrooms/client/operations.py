@@ -20,6 +20,7 @@ class Operations:
     get_room = Operation(rooms.get_room)
     close_room = Operation(rooms.close_room)
     get_room_stats = Operation(rooms.get_room_stats)
+    get_room_history = Operation(rooms.get_room_history)
     list_room_events = Operation(rooms.list_room_events)
     get_room_state = Operation(rooms.get_room_state)
     send_message = Operation(rooms.send_message)

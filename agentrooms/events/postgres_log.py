@@ -127,9 +127,10 @@ def head(connection: Connection) -> int:
 class PostgresLog:
     """The log of one schema, for any process and thread."""
 
-    def __init__(self, dsn: str, schema: str) -> None:
+    def __init__(self, dsn: str, schema: str, patience_s: float | None = None) -> None:
+        """`patience_s` is that of Connections."""
         self.dsn, self.schema = dsn, schema
-        self._connections = Connections(dsn, schema)
+        self._connections = Connections(dsn, schema, patience_s)
 
     def append(self, events: Sequence[StoredEvent], condition: Condition | None) -> int | Conflict:
         """Appends all events, or returns the conflict and appends none; None states no condition.

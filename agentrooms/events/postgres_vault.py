@@ -21,8 +21,9 @@ _DIFFERS = """
 class PostgresVault:
     """Implements `Vault` over one table (`vault`, or `memory`), for many threads and processes."""
 
-    def __init__(self, dsn: str, schema: str, table: str = "vault") -> None:
-        self._connections = Connections(dsn, schema)
+    def __init__(self, dsn: str, schema: str, table: str = "vault", patience_s: float | None = None) -> None:
+        """`patience_s` is that of Connections."""
+        self._connections = Connections(dsn, schema, patience_s)
         name = sql.Identifier(table)
         self._put, self._differs = sql.SQL(_PUT).format(table=name), sql.SQL(_DIFFERS).format(table=name)
         self._get = sql.SQL("SELECT secret FROM {} WHERE key = %b").format(name)

@@ -112,10 +112,11 @@ class JobQueue:
         schema: str = SCHEMA,
         clock_ms: Callable[[], int] = now_ms,
         draw: Callable[[], float] = random.random,
+        patience_s: float | None = None,
     ) -> None:
-        """`draw` gives numbers from 0 to 1, by which waits differ."""
+        """`draw` gives numbers from 0 to 1, by which waits differ; `patience_s` is that of Connections."""
         self._dsn, self._schema = dsn, schema
-        self._connections = Connections(dsn, schema)
+        self._connections = Connections(dsn, schema, patience_s)
         self._clock_ms, self._draw = clock_ms, draw
         self._listener: Connection | None = None
 

@@ -98,7 +98,7 @@ class Jobs:
         trouble = worker.pop("trouble") or self._triggers.trouble
         if self._failed is not None and time.monotonic() - self._failed[0] < TROUBLE_S:
             trouble = self._failed[1]
-        return {**worker, "position": self._triggers.position, "trouble": trouble}
+        return {**worker, "position": self._triggers.position, "skipped": self._triggers.skipped, "trouble": trouble}
 
     def _keep(self, run: Callable[[threading.Event], None], stop: threading.Event) -> None:
         wait_s = BACKOFF_S[0]

@@ -19,6 +19,7 @@ from agentrooms.domain.agent import AgentLeft, AgentSpawned
 from agentrooms.domain.deal import DealCompleted, DealFailed, DealLocked, Terms
 from agentrooms.domain.terms import LeaveReason
 from agentrooms.domain.user import user_id
+from agentrooms.errors import InvalidInput
 from agentrooms.events.postgres import Connection, Connections, connect
 from agentrooms.events.record import Recorded, decode_line
 from agentrooms.events.store import EventStore, QueryItem, StoreError
@@ -32,6 +33,7 @@ WATCHED = ("agent.left", "deal.completed", "deal.failed")
 BATCH_EVENTS = 500  # in one transaction
 POLL_S = 1.0
 RETRY_S = 1.0
+_UNUSABLE = (InvalidInput, ValueError)
 _SAID_OTHERWISE = frozenset({LeaveReason.SOLD_NFT, LeaveReason.BOUGHT_NFT, LeaveReason.USER_REMOVED})  # or known
 
 log = logging.getLogger(__name__)
@@ -64,6 +66,8 @@ class Triggers:
         self.position = 0
         """The last event that was followed, as known here."""
         self.trouble = ""
+        self.skipped = 0
+        """How many events brought no news because they, or what they are about, could not be used."""
 
     def close(self) -> None:
         """Closes the connections."""
@@ -96,9 +100,17 @@ class Triggers:
         end = found[-1].position if len(found) == BATCH_EVENTS else max(head, *(one.position for one in found), 0)
         if end == self.position:
             return False
-        told = [news for one in found for news in self._news(decode_line(one.event.data))]
-        if self._commit(told, self.position, end):
+        told: list[tuple[int, News]] = []
+        failed: dict[int, str] = {}
+        for one in found:
+            try:
+                told += [(one.position, news) for news in self._news(decode_line(one.event.data))]
+            except _UNUSABLE as error:
+                failed[one.position] = str(error)
+        refused = self._commit(told, self.position, end)
+        if refused is not None:
             self.position = end
+            self._skip(failed | refused)
         return True
 
     def _begin(self, head: int) -> int:
@@ -113,24 +125,34 @@ class Triggers:
 
         return self._connections.repeat(work)
 
-    def _commit(self, told: list[News], begin: int, end: int) -> bool:
-        """Moves the cursor and puts the jobs; False, and nothing, when another was faster."""
+    def _commit(self, told: list[tuple[int, News]], begin: int, end: int) -> dict[int, str] | None:
+        """Moves the cursor and puts the jobs; returns why which event's job cannot be. None when another was faster."""
 
-        def work(connection: Connection) -> bool:
+        def work(connection: Connection) -> dict[int, str] | None:
+            refused: dict[int, str] = {}
             with connection.transaction():
                 moved = connection.execute(
                     "UPDATE log_cursor SET position = %s WHERE position = %s", [end, begin]
                 ).rowcount
                 if moved == 0:
-                    return False
+                    return None
                 now = now_ms()
-                for news in told:
-                    queue.put(connection, _job(news), now, self._schema)
+                for position, news in told:
+                    try:
+                        queue.put(connection, _job(news), now, self._schema)
+                    except _UNUSABLE as error:
+                        refused[position] = str(error)
                 hit("triggers.before_commit")
             hit("triggers.after_commit")
-            return True
+            return refused
 
         return self._connections.repeat(work)
+
+    def _skip(self, failed: dict[int, str]) -> None:
+        """Says which events brought no news: they would not tomorrow either, and must not hold up the others."""
+        self.skipped += len(failed)
+        for position, why in failed.items():
+            log.error("event %d of the log brings no notification: %s", position, why)
 
     def _news(self, recorded: Recorded) -> Iterator[News]:
         match recorded.event:

@@ -72,9 +72,10 @@ def answer_channel(schema: str = SCHEMA) -> str:
 class Inbox:
     """Commands by number and id. Every method may raise StoreError when Postgres cannot be reached."""
 
-    def __init__(self, dsn: str, schema: str = SCHEMA) -> None:
+    def __init__(self, dsn: str, schema: str = SCHEMA, patience_s: float | None = None) -> None:
+        """`patience_s` is that of Connections."""
         self._dsn, self._schema = dsn, schema
-        self._connections = Connections(dsn, schema)
+        self._connections = Connections(dsn, schema, patience_s)
         self._listener: Connection | None = None  # of the desk
 
     def close(self) -> None:

@@ -223,9 +223,9 @@ class Outbound:
             found.cancel()
             raise OutboundFailed(f"{host} was not resolved in time") from error
         except (OSError, UnicodeError) as error:
-            raise OutboundFailed(f"{host} has no address") from error
+            raise OutboundFailed(_nowhere(host)) from error
         if not self._private and not all(public(one) for one in addresses):
-            raise OutboundRefused(f"{host} leads to an address that is not of the public internet")
+            raise OutboundRefused(_nowhere(host))
         return list(dict.fromkeys(addresses))[:ADDRESSES_MAX]
 
 
@@ -323,6 +323,11 @@ def _header(response: httpcore.Response, name: bytes) -> str:
 def _media_type(response: httpcore.Response) -> str:
     claimed = _header(response, b"content-type").partition(";")[0].strip().lower()
     return claimed if _MEDIA_TYPE.fullmatch(claimed) else ""
+
+
+def _nowhere(host: str) -> str:
+    """Returns one text for names that are unknown and private: strangers must not learn which names there are."""
+    return f"{host} has no address that we connect to"
 
 
 def _joined(url: str, location: str) -> str:

@@ -11,7 +11,15 @@ import textwrap
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from agentrooms.errors import InvalidInput
@@ -52,7 +60,8 @@ _ADDRESS = _matching("0x[0-9a-fA-F]{40}", "an address: 0x and 40 hex digits")
 _PRIVATE_KEY = _matching("(0x)?[0-9a-fA-F]{64}", "a private key: 64 hex digits")
 _PUBLIC_KEYS = _matching("[0-9a-f]{64}(,[0-9a-f]{64})*", "public keys, each 64 lower-case hex digits")
 _ADDRESSES = _matching("0x[0-9a-fA-F]{40}(,0x[0-9a-fA-F]{40})*", "addresses with commas between them")
-_ORIGIN = "https?://[a-z0-9.-]+(:[0-9]{1,5})?"
+_HOST_PORT = "[a-z0-9.-]+(:[0-9]{1,5})?"
+_ORIGIN = f"https?://{_HOST_PORT}"
 _ORIGINS = _matching(f"{_ORIGIN}(,{_ORIGIN})*", "origins such as https://agentrooms.example, with commas between them")
 _NAME = _matching("[a-z0-9_]{1,40}", "a name: up to 40 of a-z, 0-9 and _")
 
@@ -195,10 +204,25 @@ class Settings(BaseSettings):
         "smtps://HOST:465. Without it, no e-mail is sent.",
     )
     mail_from: str | None = Field(default=None, description="The sender of e-mail.")
+    ipfs_gateway: Annotated[str, _matching(f"https://{_HOST_PORT}", "an origin such as https://ipfs.io")] | None = (
+        Field(
+            default=None,
+            description="The API: the IPFS gateway that pictures of items are fetched through, such as https://ipfs.io; "
+            "paths begin with /ipfs/ there. Without it, what is on IPFS is not fetched.",
+        )
+    )
     outbound_private: bool = Field(
         default=False,
-        description="Let webhooks and images of items be at private addresses; for development on one machine only.",
+        description="Let webhooks and images of items be at private addresses; for development on one machine only, "
+        "and refused in production.",
     )
+
+    @field_validator("outbound_private")
+    @classmethod
+    def _not_in_production(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("environment") == "production":
+            raise ValueError("must be false where ENVIRONMENT is production: strangers name those addresses")
+        return value
 
 
 def load_settings() -> Settings:

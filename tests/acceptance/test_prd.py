@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import httpx
@@ -71,18 +73,26 @@ class _SocketIo(Watching):
             stdout=subprocess.PIPE,
             text=True,
         )
+        self._lines: Queue[str] = Queue()
+        threading.Thread(target=self._read, daemon=True).start()
         assert self._hear()["type"] == "joined"
 
-    def _hear(self) -> dict[str, Any]:
+    def _read(self) -> None:
         assert self._process.stdout is not None
-        frame: dict[str, Any] = json.loads(self._process.stdout.readline())
+        for line in self._process.stdout:
+            self._lines.put(line)
+
+    def _hear(self) -> dict[str, Any]:
+        frame: dict[str, Any] = json.loads(self._lines.get(timeout=TIMEOUT_S))
         return frame
 
     until = _WebSocket.until
 
     def __exit__(self, *_error: object) -> None:
         self._process.terminate()
-        self._process.communicate()
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
 
 
 def test_from_sign_in_to_a_completed_deal_and_out_again(url: str) -> None:

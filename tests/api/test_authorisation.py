@@ -92,6 +92,7 @@ WHO_MAY: dict[str, Row] = {
     "getRoom": Row(ANYBODY, id=of("room")),
     "closeRoom": Row(ADMIN, id=of("doomed_room"), body=same({"action": "close"})),
     "getRoomStats": Row(ANYBODY, id=of("room")),
+    "getRoomHistory": Row(ANYBODY, id=of("room")),
     "listRoomEvents": Row(ANYBODY, id=of("room"), query="limit=1000"),
     "getRoomState": Row(ANYBODY, id=of("room")),
     "sendMessage": Row(SIGNED_IN, 201, id=of("room"), body=same({"message": "Good evening."})),
@@ -163,7 +164,7 @@ UNDESCRIBED = {  # open to everybody: descriptions and their pages
     "/api/docs/{name}",
 }
 MAYBE = {"getAgent"}  # anybody may ask, and its owner sees more
-LEAVING = "eraseAccount"  # is asked for by people of their own: the others are still needed
+LEAVING = {"eraseAccount", "logout"}  # are asked for in sessions of their own: the others are still needed
 
 
 @pytest.fixture(scope="module")
@@ -259,8 +260,8 @@ def prepared(market: Market, operation: str, name: str) -> tuple[str, str, Any]:
 
 
 def headers_of(market: Market, operation: str, name: str) -> dict[str, str]:
-    """The headers of a person; who erases an account is somebody of whom nothing else is needed."""
-    if operation == LEAVING and name != "nobody":
+    """The headers of a person; who leaves is somebody of whom nothing else is needed."""
+    if operation in LEAVING and name != "nobody":
         return bearer(market.home.sign_in.start(wallet(f"leaving {name}")).access_token)
     return market.people[name].headers
 

@@ -29,7 +29,7 @@ POSTMAN = ROOT / "docs" / "postman" / "agentrooms.json"
 SCHEMAS = Path(__file__).parent / "schemas"
 OPEN = {
     *("challenge", "verify", "refresh", "getChain", "verifyOwnership"),
-    *("listRooms", "getRoom", "getRoomStats", "listRoomEvents", "getRoomState"),
+    *("listRooms", "getRoom", "getRoomStats", "getRoomHistory", "listRoomEvents", "getRoomState"),
     *("listAgents", "listSwarms", "getSwarm", "getSwarmAnalytics", "listDeals", "getDeal"),
     *("getCertificate", "listNfts", "getNft", "getNftImage"),
     *("getHealth", "getReadiness", "getMetrics"),

@@ -11,9 +11,12 @@ import msgspec
 import pytest
 
 from agentrooms.api.home import Home
+from agentrooms.api.models.base import iso
 from agentrooms.api.routes.rooms import EVENTS_MAX
 from agentrooms.chain.ledger import LEDGER
 from agentrooms.events.journal import fence
+from agentrooms.events.postgres import connect
+from agentrooms.jobs.schema import SCHEMA as JOBS
 from tests.api.system import running_home
 from tests.api.trading import Person
 from tests.domain.samples import wallet
@@ -187,7 +190,8 @@ def test_only_who_is_signed_in_speaks_and_only_in_an_open_room(root: Person, ada
 
 
 @pytest.mark.parametrize(
-    "path", ["", "/stats", "/events", "/state", "/messages?", "/state?at=0", f"/events?limit={EVENTS_MAX + 1}"]
+    "path",
+    ["", "/stats", "/history", "/events", "/state", "/messages?", "/state?at=0", f"/events?limit={EVENTS_MAX + 1}"],
 )
 def test_a_room_that_is_not_there_is_not_found(ada: Person, path: str) -> None:
     method, body = ("POST", {"message": "x"}) if path == "/messages?" else ("GET", None)
@@ -204,3 +208,36 @@ def test_figures_of_a_quiet_room_are_none(root: Person, nobody: Person) -> None:
     stats = nobody.read(f"/rooms/{opened(root, 'figures')}/stats")["stats"]
     assert (stats["totalDeals"], stats["avgDealTime"], stats["floorPrice"]) == (0, None, None)
     assert (stats["volume"], stats["volumeMicros"], stats["priceHistory"]) == (0, "0", [])
+
+
+def test_the_history_of_a_room_is_read_in_pages(home: Home, root: Person, nobody: Person) -> None:
+    room = opened(root, "history")
+    times = [1_795_341_600_000, 1_795_341_900_001]
+    with connect(home.running.dsn, JOBS) as connection:
+        for at_ms, floor in zip(times, (None, 48_250_000), strict=True):
+            row = [room, at_ms, floor, None, 5, 88, 4, 1, 193_000_000]
+            connection.execute("INSERT INTO room_history VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)", row)
+    page = nobody.read(f"/rooms/{room}/history?limit=1")
+    rest = nobody.read(f"/rooms/{room}/history?after={page['nextAfter']}")
+    assert [one["at"] for one in page["points"] + rest["points"]] == list(map(iso, times))
+    assert rest["nextAfter"] is None
+    assert rest["points"][0] == {
+        "at": "2026-11-22T10:05:00.001Z",
+        "floorPrice": 48.25,
+        "floorPriceMicros": "48250000",
+        "topBid": None,
+        "topBidMicros": None,
+        "activeAgents": 5,
+        "messages": 88,
+        "dealsCompleted": 4,
+        "dealsFailed": 1,
+        "volume": 193,
+        "volumeMicros": "193000000",
+    }
+    assert nobody.read(f"/rooms/{opened(root, 'young')}/history") == {"points": [], "nextAfter": None}
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=1001", "after=yesterday", "after=2026-11-22T10:00:00"])
+def test_a_history_asked_for_wrongly_is_refused(root: Person, nobody: Person, query: str) -> None:
+    answer = nobody.get(f"/rooms/{opened(root, 'asked wrongly')}/history?{query}")
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid")

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from agentrooms.api.exports import csv_field
 from agentrooms.api.home import Home
 from agentrooms.events.journal import fence
 from agentrooms.sim.audit import audit
@@ -108,6 +109,12 @@ def test_tables_of_a_swarm_are_csv_with_a_line_of_names(
     assert answer.headers["content-type"].startswith("text/csv")
     assert {row["room"] for row in rows} == {swarm["roomId"]}
     assert len({row[of] for row in rows}) == len(rows) > 0
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+def test_no_text_of_a_table_is_a_formula(text: str) -> None:
+    assert next(csv.reader([csv_field(text)])) == [f"'{text}"]
+    assert [csv_field(value) for value in (-1, None, f"a{text[0]}")] == ["-1", "", f'"a{text[0]}"']
 
 
 def test_the_archive_of_a_swarms_room_verifies(eve: Person, swarm: dict[str, Any], tmp_path: Path) -> None:

@@ -140,6 +140,25 @@ def test_another_log_is_never_taken_for_the_same() -> None:
         following.take(json.dumps(frame(6, "b" * 12)))
 
 
+def test_a_log_that_was_longer_is_another_one() -> None:
+    following = Following(ROOM, 5, LOG)
+    following.join()
+
+    with pytest.raises(LogChanged, match="ends at event 4, and event 5 was there"):
+        following.take(json.dumps(joined(4, 5)))
+
+
+def test_an_answer_that_events_have_overtaken_is_no_other_log() -> None:
+    following = Following(ROOM, 5, LOG)
+    following.join()
+    following.take(json.dumps(joined(5, 5)))
+    for seq in (6, 7):
+        following.take(json.dumps(frame(seq)))
+
+    assert following.take(json.dumps(joined(5, 5))) is None
+    assert following.seq == 7
+
+
 @pytest.mark.parametrize(
     ("code", "kind"), [("not_found", FeedRefused), ("unavailable", NotNow), ("rate_limited", NotNow)]
 )

@@ -54,6 +54,15 @@ def test_every_webhook_has_a_secret_of_its_own(contacts: Contacts) -> None:
     assert len({contacts.add_webhook("user_a", URL).secret for _n in range(3)}) == 3
 
 
+def test_a_request_that_comes_again_makes_no_second_webhook(contacts: Contacts) -> None:
+    for _n in range(WEBHOOKS_MAX - 1):
+        contacts.add_webhook("user_a", URL)
+    made = contacts.add_webhook("user_a", URL, command="api:1")
+    assert contacts.add_webhook("user_a", URL, command="api:1") == made
+    assert len(contacts.webhooks("user_a")) == WEBHOOKS_MAX
+    assert contacts.add_webhook("user_b", URL, command="api:1").id != made.id
+
+
 def test_a_user_has_only_so_many_webhooks(contacts: Contacts) -> None:
     made = [contacts.add_webhook("user_a", URL) for _n in range(WEBHOOKS_MAX)]
     with pytest.raises(TooManyContacts):

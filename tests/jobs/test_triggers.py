@@ -12,7 +12,7 @@ import pytest
 from psycopg import sql
 
 from agentrooms.domain.agent import AgentLeft, AgentSpawned
-from agentrooms.domain.deal import DealCompleted, DealFailed, DealLocked
+from agentrooms.domain.deal import DealCompleted, DealFailed, DealLocked, FailReason
 from agentrooms.domain.event import Event
 from agentrooms.domain.terms import LeaveReason
 from agentrooms.domain.user import user_id
@@ -21,7 +21,7 @@ from agentrooms.events.memory import MemoryEventStore
 from agentrooms.events.record import decode_line
 from agentrooms.jobs import triggers as triggers_module
 from agentrooms.jobs.catalogue import NOTIFY
-from agentrooms.jobs.queue import JobQueue
+from agentrooms.jobs.queue import PAYLOAD_BYTES_MAX, JobQueue
 from agentrooms.jobs.triggers import Triggers
 from agentrooms.services import failpoints
 from agentrooms.services.failpoints import ERROR, FailpointReached
@@ -164,3 +164,24 @@ def test_agents_of_a_swarm_bring_no_news(
         pass
     triggers.close()
     assert [job.payload["agent"] for job in queue.jobs()] == ["agent_s"]
+
+
+def test_an_event_that_cannot_be_used_holds_up_no_other(
+    queue: JobQueue, from_start: None, postgres_dsn: str, jobs_schema: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A deal that nobody has locked, and an agent whose name makes the job too large."""
+    store = MemoryEventStore()
+    journal = Journal(store, samples.ROOM)
+    spawned = samples.spawned("agent_s", samples.SELLER)
+    large = msgspec.structs.replace(spawned, agent="agent_l", name="x" * PAYLOAD_BYTES_MAX)
+    events: list[Event] = [samples.opened(samples.ROOM), spawned, large]
+    events += [DealFailed((), "deal_nowhere", "", FailReason.EXPIRED, 2)]
+    events += [AgentLeft(agent, LeaveReason.TIMEOUT, 2) for agent in ("agent_l", "agent_s")]
+    journal.append([Entry(event) for event in events], at_ms=1, cmd="c:1")
+    triggers = Triggers(store, postgres_dsn, jobs_schema)
+    while triggers.step():
+        pass
+    triggers.close()
+    assert [job.payload["agent"] for job in queue.jobs()] == ["agent_s"]
+    assert (triggers.skipped, triggers.position) == (2, store.head())
+    assert len([one for one in caplog.records if one.levelname == "ERROR"]) == 2

@@ -181,8 +181,20 @@ def test_a_private_address_is_refused_as_itself_and_behind_a_name(address: str) 
         Outbound().get(f"http://{written}/", bytes_max=10, timeout_s=TIMEOUT_S)
     for answer in ([address], [PUBLIC, address]):
         _, resolve = resolving(answer)
-        with pytest.raises(OutboundRefused, match="not of the public internet"):
+        with pytest.raises(OutboundRefused, match="no address that we connect to"):
             Outbound(resolve=resolve).get("http://images.example/", bytes_max=10, timeout_s=TIMEOUT_S)
+
+
+def test_a_private_name_is_told_like_one_that_there_is_not() -> None:
+    def unknown(_host: str, _port: int) -> list[str]:
+        raise OSError
+
+    said = set()
+    for resolve in (unknown, resolving(["10.0.0.1"])[1]):
+        with pytest.raises((OutboundRefused, OutboundFailed)) as caught:
+            Outbound(resolve=resolve).get("http://db.internal/", bytes_max=10, timeout_s=TIMEOUT_S)
+        said.add((str(caught.value), caught.value.hint))
+    assert len(said) == 1
 
 
 def test_the_system_resolves_localhost_and_it_is_refused() -> None:

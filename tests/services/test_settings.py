@@ -59,6 +59,8 @@ def test_a_password_is_in_no_text_of_the_settings(monkeypatch: pytest.MonkeyPatc
         ("AGENTS_PER_ACTOR", "many"),
         ("AGENTROOMS_CPUS", "0"),
         ("AGENTROOMS_CPUS", "two"),
+        ("IPFS_GATEWAY", "http://ipfs.example"),
+        ("IPFS_GATEWAY", "https://ipfs.example/ipfs"),
     ],
 )
 def test_a_bad_value_is_named_once_and_no_secret_with_it(
@@ -69,3 +71,13 @@ def test_a_bad_value_is_named_once_and_no_secret_with_it(
         load_settings()
     assert str(caught.value).count(name) == 1
     assert "hunter2" not in str(caught.value)
+
+
+def test_production_reaches_no_private_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OUTBOUND_PRIVATE", "true")
+    assert load_settings().outbound_private
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    with pytest.raises(SettingsInvalid, match="OUTBOUND_PRIVATE"):
+        load_settings()
+    monkeypatch.setenv("OUTBOUND_PRIVATE", "false")
+    assert not load_settings().outbound_private

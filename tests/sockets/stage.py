@@ -37,7 +37,7 @@ from agentrooms.services.redis import client
 
 WAIT_S = 20.0
 ORIGIN = "https://rooms.example"
-WALLETS = {name: f"0x{number:040x}" for number, name in enumerate(("ann", "ben"), start=1)}
+WALLETS = {name: f"0x{number:040x}" for number, name in enumerate(("ann", "ben", "cat"), start=1)}
 QUICK = Bounds(first_s=0.3, heartbeat_s=0.2, recheck_s=0.1, drain_s=5.0, look_s=0.2, tick_s=0.05)
 
 _EXAMPLE = [one.event for one in example_log()[0]]
@@ -111,6 +111,9 @@ class Process:
         self.revoked: set[str] = set()
         self.expiring: dict[str, int] = {}
         self.said: list[tuple[str, str, str, str | None]] = []
+        self.asked: list[str] = []  # tokens
+        self.slow: set[str] = set()  # those that are not read before `go_on`, as are words with "slow" in them
+        self.go_on = threading.Event()
         self._redis = client(redis_url)
         self.sockets: Sockets
         self._bounds = bounds
@@ -128,6 +131,7 @@ class Process:
         """Ends the process as SIGTERM does; returns how many seconds that took."""
         begun = time.monotonic()
         self._server.should_exit = True
+        self.go_on.set()
         self._thread.join(WAIT_S)
         assert not self._thread.is_alive()
         self._redis.close()
@@ -161,6 +165,9 @@ class Process:
         return Sockets(services, self._bounds)
 
     def _authenticate(self, token: str) -> Principal:
+        self.asked.append(token)
+        if token in self.slow:
+            assert self.go_on.wait(WAIT_S)
         if token == "away":
             raise StoreError("the database is away")
         wallet = WALLETS.get(token)
@@ -171,6 +178,8 @@ class Process:
 
     def _speak(self, user: Principal, room: str, text: str, id_: str | None) -> None:
         self.said.append((user.wallet, room, text, id_))
+        if "slow" in text:
+            assert self.go_on.wait(WAIT_S)
         if "refuse" in text:
             raise Problem(409, "the room is closed")
 
@@ -240,6 +249,14 @@ class Client:
 
     def close(self) -> None:
         self._ends.close()
+
+
+def pass_first_time(process: Process) -> None:
+    """Waits for as long as a client has to say who it is."""
+    with connect(f"ws://127.0.0.1:{process.port}/ws") as silent, pytest.raises(ConnectionClosed) as closed:
+        silent.recv(WAIT_S)
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 4408
 
 
 def until(true: Callable[[], object]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -11,9 +12,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agentrooms.api.sockets.service import Sockets
 from agentrooms.events.postgres_log import PostgresLog
 from agentrooms.services.redis import Redis
 from tests.sockets.stage import QUICK, Client, Process, Room, serving, until
+
+
+class Deaf(Process):
+    """A process whose hub listens to another Redis than what else there is."""
+
+    def __init__(self, store: PostgresLog, redis_url: str, hub_redis_url: str) -> None:
+        self._hub_redis_url = hub_redis_url
+        super().__init__(store, redis_url)
+
+    def _make(self) -> Sockets:
+        sockets = super()._make()
+        sockets.hub._redis_url = self._hub_redis_url
+        return sockets
+
 
 STEPS = st.lists(
     st.one_of(
@@ -137,6 +153,65 @@ def test_rooms_that_nobody_watches_are_let_go_and_come_back(store: PostgresLog, 
         assert client.join(room, after=room.head - 1)["recovered"]
         room.round()
         assert client.until(room.head)[-1] == room.head
+
+
+def test_a_quiet_room_follows_a_busy_log(
+    store: PostgresLog, redis_url: str, room: Room, caplog: pytest.LogCaptureFixture
+) -> None:
+    busy, idle = Room(store, None), Room(store, None)
+    with serving(store, redis_url, replace(QUICK, idle_s=0.0)) as process, closing(Client(process)) as client:
+        client.join(room)
+        client.join(idle)
+        feeds = process.sockets.hub._feeds
+        busy.round()
+        until(lambda: feeds[room.id].scanned == store.head())
+        client.say(type="leave_room", roomId=idle.id)
+        busy.round()
+        until(lambda: list(feeds) == [room.id] and feeds[room.id].scanned == store.head())
+    assert "failed" not in caplog.text
+
+
+def test_a_redis_that_accepts_and_never_answers_holds_up_nothing(
+    store: PostgresLog, redis_url: str, room: Room
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        process = Deaf(store, redis_url, f"redis://127.0.0.1:{mute.getsockname()[1]}/0")
+        try:
+            with mute.accept()[0], closing(Client(process)) as client:
+                client.join(room)
+                room.round()
+                client.until(room.head)
+            assert not process.sockets.hub.redis_is_here
+        finally:
+            process.stop()
+
+
+@pytest.mark.parametrize("publish", [True, False])
+def test_a_room_that_cannot_be_shown_takes_no_other_along(
+    process: Process, store: PostgresLog, redis_url: str, publish: bool
+) -> None:
+    broken, other = Room(store, redis_url), Room(store, redis_url)
+    with closing(Client(process)) as one, closing(Client(process)) as two:
+        one.join(broken)
+        two.join(other)
+        process.sockets.hub._feeds[broken.id].fold.room = None  # type: ignore[assignment]
+        broken.round(publish=publish)
+        other.round(publish=publish)
+        assert two.until(other.head)[-1] == other.head
+        assert one.closed() == (4409, "the room's log has changed, join again")
+    with closing(Client(process)) as one:
+        assert one.join(broken)["head"] == broken.head
+
+
+def test_time_goes_on_when_presence_fails(store: PostgresLog, redis_url: str, room: Room) -> None:
+    with serving(store, redis_url) as process, closing(Client(process)) as client:
+        client.join(room)
+        presence, redis_client = process.sockets._presence, process.sockets._presence._redis
+        presence._redis = None  # type: ignore[assignment]
+        presence._due_s = 0.0
+        for _ in range(3):
+            client.hear("hb")
+        presence._redis = redis_client
 
 
 def test_a_log_that_does_not_go_on_as_it_was_read_is_read_anew(process: Process, room: Room) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentrooms.api.sockets import outbox
 from agentrooms.api.sockets.outbox import LAGGED, Close, Message, Outbox
 
 MAX = 6
@@ -75,6 +77,45 @@ def test_who_waits_is_woken() -> None:
         return [*got, *(m.text for m in await closing)]
 
     assert asyncio.run(play()) == ["1", "2"]
+
+
+def test_its_characters_are_bounded_but_one_long_message_goes_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "WAITING_CHARACTERS_MAX", 5)
+
+    async def play() -> list[Close | None]:
+        box = Outbox()
+        box.offer([Message("m", "1234567")])
+        seen = [box.closing]
+        await box.take()
+        box.offer([Message("m", "123")])
+        box.offer([Message("m", "45")])
+        seen.append(box.closing)
+        box.offer([Message("m", "6")])
+        assert await box.take() == []
+        return [*seen, box.closing]
+
+    assert asyncio.run(play()) == [None, None, Close.LAGGED]
+
+
+def test_room_is_waited_for_until_what_waits_is_taken_or_never_will_be() -> None:
+    async def play() -> list[bool]:
+        box = Outbox()
+        await box.room()
+        seen = []
+        for end in (box.take, None):
+            box.offer([_message(1)])
+            waiting = [asyncio.create_task(box.room()) for _ in range(2)]
+            await asyncio.sleep(0)
+            seen.append(any(one.done() for one in waiting))
+            if end is not None:
+                await end()
+            else:
+                box.close(Close.RESTART, "restart")
+            await asyncio.gather(*waiting)
+        await box.room()
+        return seen
+
+    assert asyncio.run(play()) == [False, False]
 
 
 def test_a_message_is_one_packet_of_socket_io() -> None:

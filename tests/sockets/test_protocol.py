@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -13,7 +15,8 @@ from websockets.typing import Origin, Subprotocol
 
 from agentrooms.api.models.socket import Joined
 from agentrooms.domain.user import user_id
-from tests.sockets.stage import ORIGIN, WALLETS, Client, Process, Room, spoken, until
+from agentrooms.events.postgres_log import PostgresLog
+from tests.sockets.stage import ORIGIN, QUICK, WALLETS, Client, Process, Room, serving, spoken, until
 
 Visit = Callable[..., Client]
 
@@ -259,6 +262,16 @@ def test_a_token_that_expires_or_is_revoked_ends_the_session(visit: Visit, proce
         assert client.closed() == (4401, "token_invalid")
     finally:
         process.revoked.discard("ben")
+
+
+def test_who_has_logged_out_speaks_no_more(store: PostgresLog, redis_url: str, room: Room) -> None:
+    with serving(store, redis_url, replace(QUICK, recheck_s=3_600)) as process, closing(Client(process, "ann")) as ann:
+        ann.hear("authenticated")
+        process.revoked.add("ann")
+        ann.say(type="send_message", roomId=room.id, message="hello")
+        assert ann.hear("error")["code"] == "token_invalid"
+        assert ann.closed()[0] == 4401
+        assert not process.said
 
 
 def test_a_session_takes_a_new_token_of_the_same_user_only(visit: Visit, process: Process) -> None:

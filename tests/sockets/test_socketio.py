@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import queue
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 
+import httpx
 import pytest
 import socketio  # type: ignore[import-untyped]
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
-from tests.sockets.stage import ORIGIN, WAIT_S, Client, Process, Room, until
+from agentrooms.events.postgres_log import PostgresLog
+from tests.sockets.stage import ORIGIN, WAIT_S, Client, Process, Room, pass_first_time, serving, until
 
 
 class Polling:
@@ -151,6 +154,36 @@ def test_a_connection_that_never_says_who_it_is_ends(process: Process) -> None:
     with connect(f"ws://127.0.0.1:{process.port}/socket.io/?EIO=4&transport=websocket") as socket:
         socket.recv(WAIT_S)
         assert list(socket) in ([], ["1"])  # at most that it ends
+
+
+def test_who_goes_while_its_token_is_read_leaves_nothing(store: PostgresLog, redis_url: str) -> None:
+    with ThreadPoolExecutor(1) as aside, serving(store, redis_url) as process:
+        process.slow.add("ann")
+        address = f"http://127.0.0.1:{process.port}/socket.io/?EIO=4&transport=polling"
+        sid = json.loads(httpx.get(address).text[1:])["sid"]
+        connecting = aside.submit(httpx.post, f"{address}&sid={sid}", content='40{"token":"ann"}', timeout=WAIT_S)
+        until(lambda: process.asked)
+        httpx.post(f"{address}&sid={sid}", content="1")  # closes
+        assert len(process.sockets.sessions) == 1
+        process.go_on.set()
+        connecting.result()
+        until(lambda: not process.sockets.sessions)
+        assert not process.sockets._of_user
+        assert not process.sockets._of_address
+        assert not process.sockets._socketio._clients
+
+
+def test_who_waits_for_its_token_to_be_read_is_not_cut_off(store: PostgresLog, redis_url: str) -> None:
+    with serving(store, redis_url) as process:
+        process.slow.add("ann")
+        with closing(Raw(process, {"token": "ann"})) as client:
+            until(lambda: process.asked)
+            pass_first_time(process)
+            with connect(f"ws://127.0.0.1:{process.port}/socket.io/?EIO=4&transport=websocket") as stranger:
+                stranger.recv(WAIT_S)
+                assert list(stranger) in ([], ["1"])
+            process.go_on.set()
+            assert client.next()[:2] == "40"
 
 
 def _until_closed(client: Raw) -> None:

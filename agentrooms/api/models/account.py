@@ -92,9 +92,11 @@ class Portfolio(Wire):
 
     wallet_address: str = Field(examples=["0x52908400098527886e0f7030069857d2e4169ee7"])
     nfts: tuple[OwnItem, ...]
-    balance: float = Field(description="USDC", examples=[120.5])
+    balance: float | None = Field(description="USDC; null when no JSON number holds it", examples=[120.5])
     balance_micros: str = Field(examples=["120500000"])
-    allowance: float = Field(description="What the escrow may take of it", examples=[100])
+    allowance: float | None = Field(
+        description="What the escrow may take of it; null when no JSON number holds it", examples=[100]
+    )
     allowance_micros: str = Field(examples=["100000000"])
     committed: Committed
     realised: Realised

@@ -115,11 +115,11 @@ def list_webhooks(home: HomeDep, principal: SignedIn) -> WebhooksAnswer:
 
 
 @router.post("/webhooks", operation_id="addWebhook", summary="Add a webhook", status_code=201)
-def add_webhook(home: HomeDep, principal: SignedIn, body: WebhookAsked) -> WebhookAnswer:
+def add_webhook(home: HomeDep, principal: SignedIn, command: CommandId, body: WebhookAsked) -> WebhookAnswer:
     """Add an address that is told of one's deals and agents. Its secret, which signs what it gets, is shown this once."""
     try:
         home.outbound.checked(body.url, webhook=True)
-        made = home.contacts.add_webhook(principal.user, body.url, body.events)
+        made = home.contacts.add_webhook(principal.user, body.url, body.events, command=command)
     except OutboundRefused as error:
         raise Problem(422, str(error), hint=error.hint) from error
     except TooManyContacts as error:

@@ -12,7 +12,7 @@ from agentrooms.api.frames import DealMoved, frame_of, log_id
 from agentrooms.api.models.room_state import figures, room_state
 from agentrooms.api.models.socket import DealVerifyingProgress, RoomStats
 from agentrooms.api.sockets.fold import RoomFold
-from agentrooms.api.sockets.outbox import Message, Outbox
+from agentrooms.api.sockets.outbox import Message, Outbox, length
 from agentrooms.domain import progress
 from agentrooms.domain.deal import DealLocked
 from agentrooms.events.record import Recorded
@@ -35,7 +35,7 @@ class Feed:
         self._stats_of = figures(fold.room)
         self._percents: dict[str, int] = {}  # of live deals, as last shown
         self._progress: dict[str, Message] = {}
-        self._snapshot = (0, b"")
+        self._joined: tuple[int, Message] | None = None  # what those are told who join anew, after which event
         self.publish(recent)
         for deal in fold.room.live_deals():
             self._show_progress(deal.terms.deal, None)
@@ -60,8 +60,9 @@ class Feed:
             frame = frame_of(one, self.fold.room)
             messages.append(Message.of(frame, frame.type))
         self._recent.extend(messages)
+        characters = length(messages)
         for watcher in self.watchers:
-            watcher.offer(messages)
+            watcher.offer(messages, characters)
         self._show_figures()
         moved = [one.event for one in events if isinstance(one.event, DealMoved)]
         for event in moved:
@@ -86,11 +87,10 @@ class Feed:
             "seq": self.fold.seq if missed is None else after,
         }
         if missed is None:
-            recent = [msgspec.Raw(one.text.encode()) for one in list(self._recent)[-RECENT_MAX:]]
-            joined = {**where, "snapshot": msgspec.Raw(self._snapshot_json()), "recent": recent}
+            watcher.offer([self._anew(where)])
         else:
             joined = {**where, "snapshot": None, "recent": []}
-        watcher.offer([Message("joined", msgspec.json.encode(joined).decode()), *(missed or ())])
+            watcher.offer([Message("joined", msgspec.json.encode(joined).decode()), *missed])
         self._show_figures()
         if self._stats is not None:
             watcher.offer_newest((self.id, ""), self._stats)
@@ -113,10 +113,14 @@ class Feed:
             return None
         return list(self._recent)[len(self._recent) - (head - after) :]
 
-    def _snapshot_json(self) -> bytes:
-        if self._snapshot[0] != self.fold.seq:
-            self._snapshot = self.fold.seq, room_state(self.fold.room, self.fold.seq).model_dump_json().encode()
-        return self._snapshot[1]
+    def _anew(self, where: dict[str, object]) -> Message:
+        """Returns what one is told who joins anew: the same message for all who do between two events."""
+        if self._joined is None or self._joined[0] != self.fold.seq:
+            snapshot = room_state(self.fold.room, self.fold.seq).model_dump_json().encode()
+            recent = [msgspec.Raw(one.text.encode()) for one in list(self._recent)[-RECENT_MAX:]]
+            joined = {**where, "snapshot": msgspec.Raw(snapshot), "recent": recent}
+            self._joined = self.fold.seq, Message("joined", msgspec.json.encode(joined).decode())
+        return self._joined[1]
 
     def _show_figures(self) -> None:
         now = figures(self.fold.room)
@@ -133,7 +137,9 @@ class Feed:
         deal = self.fold.room.deals.get(id_)
         if deal is None or not deal.live:
             self._percents.pop(id_, None)
-            self._progress.pop(id_, None)
+            if self._progress.pop(id_, None) is not None:
+                for watcher in self.watchers:  # or it would come behind the event that ends the deal
+                    watcher.forget([(self.id, id_)])
             return
         stage, percent = progress.further(progress.of_deal(deal), told)
         if percent <= self._percents.get(id_, -1):

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 from redis import RedisError
+from redis import TimeoutError as RedisTimeout
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
@@ -39,6 +40,8 @@ RETRY_S = 0.5  # before Redis, or a database that did not answer, is tried again
 CONNECT_S = 2.0
 IDLE_S = 60.0  # how long a room without watchers is kept
 ROOMS_MAX = 500  # rooms watched at once
+FRESH_S = 1.0  # how long a room is kept at least for who has asked for it
+READS_MAX = 3  # of one room for one client, when it is let go again before the client watches it
 PAGE_EVENTS = 2_000  # one read of the log
 LOADERS = 2  # rooms read from their beginning at once
 OWN_CHANNEL = "agentrooms:hub"  # keeps the subscription open while no room is watched
@@ -68,7 +71,7 @@ class Hub:
         self._redis_url = redis_url
         self._look_s, self._idle_s = look_s, idle_s
         self._feeds: dict[str, Feed] = {}
-        self._loading: dict[str, asyncio.Task[Feed]] = {}
+        self._loading: dict[str, asyncio.Task[None]] = {}
         self._heard: defaultdict[str, list[tuple[int, Recorded]]] = defaultdict(list)
         self._channels: dict[bytes, str] = {}  # of progress, to the room
         self._gone: list[str] = []  # rooms to hear of no longer
@@ -122,18 +125,24 @@ class Hub:
             feed.detach(watcher, asyncio.get_running_loop().time())
 
     async def _feed(self, room: str) -> Feed:
+        for _ in range(READS_MAX):
+            feed = self._feeds.get(room)
+            if feed is not None:
+                return feed
+            await asyncio.shield(self._loading.get(room) or self._begin(room))
         feed = self._feeds.get(room)
-        if feed is not None:
-            return feed
-        task = self._loading.get(room)
-        if task is None:
-            if len(self._feeds) + len(self._loading) >= ROOMS_MAX and not self._drop_idle(0):
-                raise Problem(503, f"{ROOMS_MAX} rooms are watched already", hint="try again in a moment")
-            task = self._loading[room] = asyncio.create_task(self._load(room))
-            task.add_done_callback(_seen)
-        return await asyncio.shield(task)
+        if feed is None:
+            raise _crowded()
+        return feed
 
-    async def _load(self, room: str) -> Feed:
+    def _begin(self, room: str) -> asyncio.Task[None]:
+        if len(self._feeds) + len(self._loading) >= ROOMS_MAX and not self._drop_idle(FRESH_S):
+            raise _crowded()
+        task = self._loading[room] = asyncio.create_task(self._load(room))
+        task.add_done_callback(_seen)
+        return task
+
+    async def _load(self, room: str) -> None:
         try:
             feed = await asyncio.get_running_loop().run_in_executor(self._loader, _read_room, self._store, room)
         except StoreError as error:
@@ -153,7 +162,6 @@ class Hub:
                 if self._subscription is not None:
                     await self._subscription.subscribe(*_channels(room))
         self._look_now.set()
-        return feed
 
     async def _look_on(self) -> None:
         while True:
@@ -195,7 +203,7 @@ class Hub:
             return [], after
         found = self._store.read(tuple(item for room in rooms for item in fence(room)), after=after, limit=PAGE_EVENTS)
         full = len(found) == PAGE_EVENTS
-        return found, found[-1].position if full else max(head, *(one.position for one in found[-1:]))
+        return found, found[-1].position if full else max([head, *(one.position for one in found[-1:])])
 
     def _take(self, found: list[Positioned]) -> None:
         by_tag = {chain_tag(room): feed for room, feed in self._feeds.items()}
@@ -208,11 +216,12 @@ class Hub:
             feed = self._feeds[room]
             try:
                 feed.publish(feed.fold.read(events))
-            except AgentroomsError:
+            except Exception:
                 log.exception("a room's log does not go on as it was read; it is read anew", extra={"room": room})
                 self._lose(feed)
 
     def _lose(self, feed: Feed) -> None:
+        """Has a room read anew: the fold is ahead of what its watchers got, or another's."""
         self._let_go(feed)
         for watcher in list(feed.watchers):
             watcher.drop(Close.LAGGED, "the room's log has changed, join again")
@@ -238,7 +247,9 @@ class Hub:
                     await self._subscription.unsubscribe(*(name for room in gone for name in _channels(room)))
 
     async def _listen_on(self, redis_url: str) -> None:
-        client = Redis.from_url(redis_url, socket_connect_timeout=CONNECT_S, retry=Retry(NoBackoff(), 0))
+        client = Redis.from_url(
+            redis_url, socket_connect_timeout=CONNECT_S, socket_timeout=CONNECT_S, retry=Retry(NoBackoff(), 0)
+        )
         try:
             while True:
                 try:
@@ -246,6 +257,8 @@ class Hub:
                 except (RedisError, OSError) as error:
                     if self.redis_is_here:
                         log.warning("Redis is away, the log is looked at instead: %s", error)
+                except Exception:
+                    log.exception("listening to Redis failed")  # and begins again: the log tells what was missed
                 self.redis_is_here = False
                 self._look_now.set()
                 await asyncio.sleep(RETRY_S)
@@ -255,18 +268,27 @@ class Hub:
     async def _listen(self, client: Redis) -> None:
         """Hears frames until the connection breaks."""
         async with client.pubsub() as subscription:
-            async with self._subscribing:  # a room that is just being read finds the subscription, or is among these
-                await subscription.subscribe(OWN_CHANNEL, *(name for room in self._feeds for name in _channels(room)))
-                self._subscription = subscription
+            await subscription.subscribe(OWN_CHANNEL)
+            if await subscription.get_message(timeout=CONNECT_S) is None:
+                raise RedisTimeout(f"no answer in {CONNECT_S:g} s")
             try:
+                async with self._subscribing:  # a room that is being read finds the subscription, or is among these
+                    self._subscription = subscription
+                    if self._feeds:
+                        await subscription.subscribe(*(name for room in self._feeds for name in _channels(room)))
+                self._redis_hears()
                 async for message in subscription.listen():
                     if message["type"] == "message":
                         self._hear(message["channel"], message["data"])
-                    elif message["type"] == "subscribe":  # from here on nothing is missed; before it, something may be
-                        self.redis_is_here = True
-                        self._look_now.set()
+                    elif message["type"] == "subscribe":
+                        self._redis_hears()
             finally:
                 self._subscription = None
+
+    def _redis_hears(self) -> None:
+        """Has the log looked at: from a subscription on nothing is missed; before it, something may be."""
+        self.redis_is_here = True
+        self._look_now.set()
 
     def _hear(self, name: bytes, data: bytes) -> None:
         room = self._channels.get(name)
@@ -297,20 +319,32 @@ class Hub:
             feed = self._feeds.get(room)
             if feed is None:
                 continue
-            new, seq, prev = [], feed.fold.seq, feed.fold.hash
-            for position, one in events:
-                if one.seq == seq + 1 and one.prev == prev:
-                    new.append((position, one))
-                    seq, prev = one.seq, one.hash
-                elif one.seq > seq:
-                    self._look_now.set()
-                    break
-            if new:
-                feed.fold.take([one for _, one in new], new[-1][0])
-                feed.publish([one for _, one in new])
+            try:
+                self._go_on(feed, events)
+            except Exception:  # the log is what it is for the other rooms
+                log.exception("what was heard of a room cannot be shown; it is read anew", extra={"room": room})
+                self._lose(feed)
+
+    def _go_on(self, feed: Feed, events: list[tuple[int, Recorded]]) -> None:
+        """Sends those events that follow; has the log looked at for others."""
+        new, seq, prev = [], feed.fold.seq, feed.fold.hash
+        for position, one in events:
+            if one.seq == seq + 1 and one.prev == prev:
+                new.append((position, one))
+                seq, prev = one.seq, one.hash
+            elif one.seq > seq:
+                self._look_now.set()
+                break
+        if new:
+            feed.fold.take([one for _, one in new], new[-1][0])
+            feed.publish([one for _, one in new])
 
 
-def _seen(task: asyncio.Task[Feed]) -> None:
+def _crowded() -> Problem:
+    return Problem(503, f"{ROOMS_MAX} rooms are watched already", hint="try again in a moment")
+
+
+def _seen(task: asyncio.Task[None]) -> None:
     """Looks at how a room's reading ended: its watchers may all have left by then."""
     if not task.cancelled():
         task.exception()

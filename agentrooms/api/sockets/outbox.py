@@ -10,6 +10,7 @@ from agentrooms.api.metrics import FRAMES_CONFLATED, FRAMES_DELIVERED, FRAMES_DR
 from agentrooms.api.models.base import Wire
 
 WAITING_MAX = 1_000  # messages; a client that lets more wait is told to come again
+WAITING_CHARACTERS_MAX = 8_000_000  # of them all, but for one that is longer and waits alone
 NEWEST_MAX = 1_000  # messages of which only the newest is kept
 
 
@@ -61,25 +62,39 @@ class Message:
 class Outbox:
     """One client's messages; whoever offers never waits, one task takes."""
 
-    __slots__ = ("_newest", "_waiter", "_waiting", "_waiting_max", "closing", "reason")
+    __slots__ = ("_characters", "_newest", "_taken", "_waiter", "_waiting", "_waiting_max", "closing", "reason")
 
     def __init__(self, waiting_max: int = WAITING_MAX) -> None:
         self._waiting: list[Message] = []
         self._newest: dict[Hashable, Message] = {}
         self._waiting_max = waiting_max
+        self._characters = 0  # of what waits
         self._waiter: asyncio.Future[None] | None = None
+        self._taken: asyncio.Future[None] | None = None  # what waited was
         self.closing: Close | None = None
         self.reason = ""
 
-    def offer(self, messages: Sequence[Message]) -> None:
-        """Queues messages; a client for which there is no room is closed, and what waited is dropped."""
+    def offer(self, messages: Sequence[Message], characters: int | None = None) -> None:
+        """Queues messages, of so many characters if that is known.
+
+        A client for which there is no room is closed, and what waited is dropped.
+        """
         if self.closing is not None:
             return
-        if len(self._waiting) + len(messages) > self._waiting_max:
+        count = length(messages) if characters is None else characters
+        too_long = bool(self._waiting) and self._characters + count > WAITING_CHARACTERS_MAX
+        if too_long or len(self._waiting) + len(messages) > self._waiting_max:
             self.drop(Close.LAGGED, LAGGED)
             return
         self._waiting.extend(messages)
+        self._characters += count
         self._wake()
+
+    async def room(self) -> None:
+        """Returns once what waits is taken, or never will be: so much is to be offered that it must find none."""
+        if self._waiting and self.closing is None:
+            self._taken = self._taken or asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._taken)
 
     def offer_newest(self, key: Hashable, message: Message) -> None:
         """Queues a message in place of the one of the same key that still waits. It goes out after what is queued."""
@@ -103,12 +118,13 @@ class Outbox:
         if self.closing is None:
             self.closing, self.reason = code, reason
             self._wake()
+            self._make_room()
 
     def drop(self, code: Close, reason: str) -> None:
         """Closes the client at once."""
         self.close(code, reason)
         FRAMES_DROPPED.inc(len(self._waiting) + len(self._newest))
-        self._waiting, self._newest = [], {}
+        self._waiting, self._newest, self._characters = [], {}, 0
 
     async def take(self) -> list[Message]:
         """Returns what waits, as soon as there is any; nothing when the client is to be closed."""
@@ -120,7 +136,8 @@ class Outbox:
                 await self._waiter
             finally:
                 self._waiter = None
-        taken, self._waiting = self._waiting, []
+        taken, self._waiting, self._characters = self._waiting, [], 0
+        self._make_room()
         if self._newest:
             taken.extend(self._newest.values())
             self._newest = {}
@@ -130,3 +147,13 @@ class Outbox:
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+    def _make_room(self) -> None:
+        taken, self._taken = self._taken, None
+        if taken is not None:
+            taken.set_result(None)
+
+
+def length(messages: Sequence[Message]) -> int:
+    """Returns how many characters messages have."""
+    return sum(len(one.asgi["text"]) for one in messages)

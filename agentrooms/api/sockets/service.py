@@ -12,10 +12,9 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
 
 import redis
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 
 from agentrooms.api.auth.principal import Principal
 from agentrooms.api.home import Home
@@ -31,10 +30,9 @@ from agentrooms.api.sockets.socketio import SocketIo
 from agentrooms.events.store import EventStore, StoreError
 from agentrooms.live.commands import Speak
 
-WORKERS = 8  # that read tokens and wait for answers
+READERS = 4  # of tokens
+SPEAKERS = 8  # that wait for a room's answer: they must not keep anybody from signing in
 SHUTDOWN_S = 1.0
-
-Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
 
@@ -81,10 +79,11 @@ class Sockets:
         self._presence = Presence(services.redis)
         self._of_address: Counter[str] = Counter()
         self._of_user: Counter[str] = Counter()
-        self._workers = ThreadPoolExecutor(WORKERS, "sockets-work")
+        self._readers = ThreadPoolExecutor(READERS, "sockets-tokens")
+        self._speakers = ThreadPoolExecutor(SPEAKERS, "sockets-speak")
         self._presence_worker = ThreadPoolExecutor(1, "sockets-presence")
         self._ticking: asyncio.Task[None] | None = None
-        self._checking: set[asyncio.Task[None]] = set()
+        self._checking: dict[Session, asyncio.Task[None]] = {}
         self._due: dict[Session, tuple[float, float]] = {}  # of the next heartbeat and the next look at the token
         self._stopping = False
         self._nobody = asyncio.Event()  # is here, at the end
@@ -92,6 +91,10 @@ class Sockets:
         self._socketio = SocketIo(self, services.origins, services.trusted_proxies)
         self.asgi: ASGIApp = plain
         self.socketio_app: ASGIApp = self._socketio.app
+
+    def goes_on(self, scope: Scope) -> bool:
+        """Tells whether a request belongs to a Socket.IO connection that was let in before."""
+        return self._socketio.goes_on(scope)
 
     async def startup(self) -> None:
         """Begins to serve. Of one event loop only."""
@@ -113,8 +116,8 @@ class Sockets:
         await self._socketio.stop()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._write_presence(), SHUTDOWN_S)
-        self._workers.shutdown(wait=False, cancel_futures=True)
-        self._presence_worker.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._readers, self._speakers, self._presence_worker):
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def close_all(self) -> None:
         """Tells all clients to come again; no more are let in."""
@@ -165,26 +168,31 @@ class Sockets:
 
     async def who(self, token: str) -> Principal:
         """Returns whose token it is. Raises Problem or StoreError."""
-        return await self._work(lambda: self._services.authenticate(token))
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._services.authenticate, token)
 
     async def say(self, user: Principal, room: str, text: str, id_: str | None) -> None:
         """Has a person's words said. Raises Problem when they are refused."""
-        await self._work(lambda: self._services.speak(user, room, text, id_))
-
-    async def _work(self, work: Callable[[], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._workers, work)
+        speak = self._services.speak
+        await asyncio.get_running_loop().run_in_executor(self._speakers, speak, user, room, text, id_)
 
     async def _tick_on(self) -> None:
         while True:
             await asyncio.sleep(self._bounds.tick_s)
-            now_s = time.monotonic()
-            for session in list(self.sessions):
-                try:
-                    self._tick(session, now_s)
-                except Exception as error:  # noqa: BLE001 -- one client must not stop the clock of all
-                    log.error("a socket client cannot be looked after: %s", type(error).__name__)  # noqa: TRY400
-                    self.sessions[session]()
+            try:
+                await self._tick_all(time.monotonic())
+            except Exception:
+                log.exception("the clock of sockets missed a beat")  # and goes on: all clients depend on it
+
+    async def _tick_all(self, now_s: float) -> None:
+        for session, end in list(self.sessions.items()):
+            try:
+                self._tick(session, now_s)
+            except Exception as error:  # noqa: BLE001 -- one client must not stop the clock of all
+                log.error("a socket client cannot be looked after: %s", type(error).__name__)  # noqa: TRY400
+                end()
+        try:
             self._socketio.tick(now_s, self._bounds.first_s)
+        finally:
             await self._write_presence()
 
     def _tick(self, session: Session, now_s: float) -> None:
@@ -196,7 +204,7 @@ class Sockets:
                 self.sessions[session]()
             return
         if not session.open:
-            if now_s - session.connected_at_s > bounds.first_s:
+            if not session.signing_in and now_s - session.connected_at_s > bounds.first_s:
                 outbox.close(Close.AUTH_TIMEOUT, f"say auth or spectate within {bounds.first_s:g} s")
             return
         beat_s, check_s = self._due[session]
@@ -206,21 +214,21 @@ class Sockets:
         if session.principal is not None:
             if session.principal.expires_at_s <= time.time():
                 outbox.close(Close.UNAUTHORISED, "token_expired")
-            elif now_s >= check_s:
+            elif now_s >= check_s and session not in self._checking:
                 check_s = now_s + bounds.recheck_s
-                task = asyncio.create_task(self._recheck(session))
-                self._checking.add(task)
-                task.add_done_callback(self._checking.discard)
+                task = self._checking[session] = asyncio.create_task(self._recheck(session))
+                task.add_done_callback(lambda _: self._checking.pop(session))
         self._due[session] = (beat_s, check_s)
 
     async def _recheck(self, session: Session) -> None:
         """Closes a client whose token is good no longer. A database that is away says nothing about it."""
+        token = session.token
         try:
-            await self.who(session.token)
+            await self.who(token)
         except StoreError:
             return
         except Problem as error:
-            if error.status == 401:
+            if error.status == 401 and session.token == token:  # it may have said a new one
                 session.outbox.close(Close.UNAUTHORISED, error.code)
 
     async def _write_presence(self) -> None:

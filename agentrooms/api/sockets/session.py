@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 ROOMS_MAX = 50  # that one client watches
 FRAMES_A_MINUTE = 600  # that one client says
+JOINS_A_MINUTE = 120  # of them: each may cost a snapshot
 MALFORMED_MAX = 10  # of them that cannot be understood
 SPEAKING_MAX = 4  # messages of one client on their way at once
 PROPOSAL_S = 300  # how long a proposal is worth confirming
@@ -69,6 +70,7 @@ class Session:
         self.principal: Principal | None = None
         self.token = ""
         self.open = False
+        self.signing_in = 0  # tokens that are being looked at
         self.rooms: dict[str, None] = {}
         self.closing_since_s: float | None = None
         self._sockets = sockets
@@ -76,7 +78,7 @@ class Session:
         self._order = asyncio.Lock()
         self._speaking = 0
         self._malformed = 0
-        self._said, self._said_since_s = 0, time.monotonic()
+        self._said, self._joins, self._said_since_s = 0, 0, time.monotonic()
         self.connected_at_s = time.monotonic()
         self._connected_at_ms = time.time_ns() // 1_000_000
 
@@ -124,6 +126,7 @@ class Session:
     def leave(self) -> None:
         """Ends the conversation: nothing is sent to it any more."""
         self._gone = True
+        self.outbox.close(Close.TRY_LATER, "the client has gone")
         for room in self.rooms:
             self._sockets.hub.unwatch(room, self.outbox)
         self.rooms.clear()
@@ -151,7 +154,11 @@ class Session:
         raise AssertionError(message)
 
     async def _sign_in(self, token: str) -> Reply:
-        principal = await self._sockets.who(token)
+        self.signing_in += 1
+        try:
+            principal = await self._sockets.who(token)
+        finally:
+            self.signing_in -= 1
         if self._gone:
             raise Problem(408, "the client has gone")
         if self.principal is not None and principal.user != self.principal.user:
@@ -175,6 +182,10 @@ class Session:
     async def _join(self, message: JoinRoom) -> Reply:
         if message.room_id not in self.rooms and len(self.rooms) >= ROOMS_MAX:
             raise Problem(429, f"a connection watches {ROOMS_MAX} rooms at most", hint="leave one, or open another")
+        self._joins += 1
+        if self._joins > JOINS_A_MINUTE:
+            raise Problem(429, f"more than {JOINS_A_MINUTE} joins in a minute", hint="stay in a room that is watched")
+        await self.outbox.room()  # one snapshot, or what was missed of one room, waits at a time
         if message.room_id in self.rooms:  # joined again: as if for the first time
             del self.rooms[message.room_id]
             self._sockets.hub.unwatch(message.room_id, self.outbox)
@@ -209,6 +220,7 @@ class Session:
             taken = await self._sockets.limits.take_soon(f"speak:{user.user}", MESSAGES_A_MINUTE, MINUTE_S)
             if not taken.allowed:
                 raise too_many(taken, f"more than {MESSAGES_A_MINUTE} messages in a minute")
+            user = await self._sockets.who(self.token)  # who has logged out a moment ago speaks no more
             await self._sockets.say(user, message.room_id, text, message.id)
         finally:
             self._speaking -= 1
@@ -221,7 +233,7 @@ class Session:
     def _may_say(self) -> bool:
         now_s = time.monotonic()
         if now_s - self._said_since_s >= MINUTE_S:
-            self._said, self._said_since_s = 0, now_s
+            self._said, self._joins, self._said_since_s = 0, 0, now_s
         self._said += 1
         if self._said > FRAMES_A_MINUTE:
             self.outbox.close(Close.RATE_LIMITED, f"more than {FRAMES_A_MINUTE} frames in a minute")
@@ -243,7 +255,7 @@ class Session:
             room_id=getattr(message, "room_id", None),
         )
         reply = self._tell(error, "error")
-        if problem.status == 401 and not isinstance(message, SendMessage):
+        if problem.status == 401 and (self.principal is not None or not isinstance(message, SendMessage)):
             self.outbox.close(Close.UNAUTHORISED, problem.code)
         elif problem.status == 429 and isinstance(message, Auth):
             self.outbox.close(Close.RATE_LIMITED, "too many connections")

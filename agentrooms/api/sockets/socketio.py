@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
 
 import msgspec
 import socketio  # type: ignore[import-untyped]
 from engineio.exceptions import EngineIOError  # type: ignore[import-untyped]
 from socketio.exceptions import ConnectionRefusedError as Refused  # type: ignore[import-untyped]
 from socketio.exceptions import SocketIOError
+from starlette.types import Scope
 
 from agentrooms.api.limits import client_of
 from agentrooms.api.models.socket import TOKEN_CHARACTERS_MAX
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 PING_S, PING_TIMEOUT_S = 25, 20
 NAMESPACE = "/"
+PACKETS_MAX = 12  # that wait for a client at once: its next poll gets all, and the Python client takes 16
 
 
 class SocketIo:
@@ -34,6 +37,7 @@ class SocketIo:
         self._sockets = sockets
         self._trusted_proxies = trusted_proxies
         self._clients: dict[str, tuple[Session, asyncio.Task[None], str]] = {}
+        self._connecting: dict[str, str] = {}  # clients whose token is being looked at, to their connections
         self._strangers: dict[str, float] = {}  # connections without a client, and since when
         self._closing: set[asyncio.Task[None]] = set()
         self._server = socketio.AsyncServer(
@@ -50,6 +54,11 @@ class SocketIo:
         self._server.on("*", self._hear)
         self.app = socketio.ASGIApp(self._server, socketio_path="socket.io")
 
+    def goes_on(self, scope: Scope) -> bool:
+        """Tells whether a request belongs to a connection that was let in before."""
+        ids = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("sid", [])
+        return len(ids) == 1 and ids[0] in self._server.eio.sockets
+
     async def stop(self) -> None:
         """Cuts off whoever is still there."""
         for sid in list(self._clients):
@@ -64,12 +73,19 @@ class SocketIo:
             session = self._sockets.admit(address, lambda: self._end(sid))
         except Problem as error:
             raise _refused(error) from error
-        reply = await session.answer({"type": "spectate"} if token is None else {"type": "auth", "token": token})
-        if reply["type"] == "error":
+        engine_id = self._connecting[sid] = self._server.manager.eio_sid_from_sid(sid, NAMESPACE)
+        try:
+            reply = await session.answer({"type": "spectate"} if token is None else {"type": "auth", "token": token})
+            if reply["type"] == "error":
+                code = str(reply["code"])
+                raise _refused(Problem(401 if code.startswith("token") else 503, str(reply["message"]), code=code))
+            if not self._is_here(engine_id):  # nothing tells of its end: it was no client yet
+                raise _refused(Problem(503, "the client has gone"))
+        except BaseException:
             self._sockets.left(session)
-            code = str(reply["code"])
-            raise _refused(Problem(401 if code.startswith("token") else 503, str(reply["message"]), code=code))
-        engine_id = self._server.manager.eio_sid_from_sid(sid, NAMESPACE)
+            raise
+        finally:
+            del self._connecting[sid]
         task = asyncio.create_task(self._send_to(sid, engine_id, session))  # it begins once the client knows it is in
         self._clients[sid] = session, task, engine_id
 
@@ -90,12 +106,13 @@ class SocketIo:
     async def _send_to(self, sid: str, engine_id: str, session: Session) -> None:
         """Sends what waits for a client, in order, until it is to be closed."""
         engine, outbox = self._server.eio, session.outbox
-        queue = engine.sockets[engine_id].queue
         with suppress(EngineIOError, SocketIOError, KeyError):
+            queue = engine.sockets[engine_id].queue
             while batch := await outbox.take():
-                for message in batch:
-                    await engine.send(engine_id, message.packet)
-                await queue.join()  # it has no bound of its own
+                for begin in range(0, len(batch), PACKETS_MAX):
+                    for message in batch[begin : begin + PACKETS_MAX]:
+                        await engine.send(engine_id, message.packet)
+                    await queue.join()  # it has no bound of its own
             assert outbox.closing is not None
             goodbye = {"type": "error", "code": outbox.closing.name.lower(), "message": outbox.reason}
             await engine.send(engine_id, f'2["error",{msgspec.json.encode(goodbye).decode()}]')
@@ -105,8 +122,14 @@ class SocketIo:
             await self._cut(engine_id)
 
     def tick(self, now_s: float, first_s: float) -> None:
-        """Closes connections that have been nobody's for too long: that never said who they are, or were refused."""
-        ours = {engine_id for _, _, engine_id in self._clients.values()}
+        """Closes connections that have been nobody's for too long: that never said who they are, or were refused.
+
+        Also lets clients go whose connection ended untold.
+        """
+        for sid, (_, _, engine_id) in list(self._clients.items()):
+            if not self._is_here(engine_id):
+                self._end(sid)
+        ours = {*self._connecting.values(), *(engine_id for _, _, engine_id in self._clients.values())}
         engine = self._server.eio
         self._strangers = {id_: self._strangers.get(id_, now_s) for id_ in engine.sockets if id_ not in ours}
         for id_, since_s in self._strangers.items():
@@ -121,6 +144,10 @@ class SocketIo:
             self._sockets.left(session)
             task.cancel()
             self._aside(self._cut(engine_id))
+
+    def _is_here(self, engine_id: str) -> bool:
+        socket = self._server.eio.sockets.get(engine_id)
+        return socket is not None and not socket.closing and not socket.closed
 
     async def _cut(self, engine_id: str) -> None:
         """Closes a connection, whatever its client does: the library only asks the client to."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agentrooms.api.models.room_state import RoomState
-from agentrooms.api.models.rooms import EventsPage, RoomAnswer, RoomsPage, Said, StatsAnswer
+from agentrooms.api.models.rooms import EventsPage, HistoryPage, RoomAnswer, RoomsPage, Said, StatsAnswer
 from agentrooms.client.call import Call, at, get, write
 
 
@@ -48,6 +48,11 @@ def close_room(room: str) -> Call[RoomAnswer]:
 def get_room_stats(room: str) -> Call[StatsAnswer]:
     """Gets a room's figures."""
     return get(at("rooms", room, "stats"), StatsAnswer)
+
+
+def get_room_history(room: str, *, after: str | None = None, limit: int | None = None) -> Call[HistoryPage]:
+    """Gets a room's figures as they changed, every five minutes at most, after a time such as a point's `at`."""
+    return get(at("rooms", room, "history"), HistoryPage, after=after, limit=limit)
 
 
 def list_room_events(room: str, *, after: int = 0, limit: int | None = None) -> Call[EventsPage]:
