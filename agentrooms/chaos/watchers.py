@@ -28,10 +28,7 @@ MOVED_AFTER = (10, 80)  # events until a client does something of its own accord
 BACK_EVENTS_MAX = 50  # that a client asks for again though it has them
 PASSING = frozenset({"rate_limited", "unavailable"})  # errors after which one tries again
 CLOSES = frozenset({1000, 1001, 1006, 1012, 1013, 4409})  # codes with which a connection may end here
-LAGGED = 4409
-LAG_FRAMES = 6_000  # that a slow reader lets the API send
-LAG_JOINS_MAX = 100
-LAG_S = 3.0
+SLOW_S = (1.0, 8.0)  # that a slow reader reads nothing
 ASK_AGAIN_S = 5.0  # until a person says again what was not acknowledged
 
 
@@ -173,8 +170,7 @@ class RawWatcher:
             case {"type": "error", "code": str(code)}:
                 if code not in PASSING:
                     self.seen.fault(f"error {code}: {message['message']}")
-                if not self._joined:
-                    raise _AgainError
+                raise _AgainError
 
     async def _take_joined(self, joined: Frame) -> None:
         seen, seq = self.seen, joined["seq"]
@@ -243,21 +239,15 @@ class _AgainError(Exception):
 
 
 class SlowWatcher(RawWatcher):
-    """Now and then it lets much be sent and reads none of it, until it is told to come again."""
+    """Now and then it reads nothing for a while; where that is too much, it is told to come again and does."""
 
     def __init__(self, seen: Seen, urls: Sequence[str], drawn: random.Random, after: int | None) -> None:
         super().__init__(seen, urls, drawn, after)
         self._queue_max = 1
 
     async def _of_its_own_accord(self, socket: ClientConnection) -> None:
-        last = self.seen.last
-        assert last is not None
-        behind = min(300, last)
-        for _ in range(min(LAG_JOINS_MAX, LAG_FRAMES // behind + 1)):
-            await self._join(socket, last - behind)
-        self._left = 0  # once a connection: who says too much is closed for that
         self.ends["stopped reading"] += 1
-        await asyncio.sleep(LAG_S)
+        await asyncio.sleep(self._drawn.uniform(*SLOW_S))
 
 
 class EngineIoWatcher(RawWatcher):
