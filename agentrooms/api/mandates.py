@@ -24,7 +24,7 @@ from agentrooms.projections.platform_model import nft_id
 from agentrooms.projections.read_rows import RoomRow
 from agentrooms.sim.settings import ROUNDS_MAX
 
-EXPIRES_S_DEFAULT = 3_600  # time to sign the draft, to trade and to settle
+EXPIRES_S_DEFAULT = 1_800  # time to sign the draft, to trade and to settle; agents give way over all of it
 
 
 def room_of(home: Home, id: str) -> RoomRow:
@@ -52,7 +52,7 @@ def require_owner(holdings: Holdings, collection: str, token_id: str, wallet: st
 
 
 def rounds_for(expires_in_seconds: int | None, room: RoomRow) -> int:
-    """Returns for how many rounds of a room a mandate lasts: an hour by default, or as long as one may there.
+    """Returns for how many rounds of a room a mandate lasts: half an hour by default, or as long as one may there.
 
     Raises Problem 422.
     """

@@ -13,6 +13,7 @@ from eth_account.signers.local import LocalAccount
 from eth_utils.address import to_checksum_address
 
 TIMEOUT_S = 60
+EXPIRES_S = 240  # agents give way over their whole time, so they agree soon
 
 
 class Person:
@@ -76,7 +77,7 @@ class Person:
 
     def spawn(self, **fields: Any) -> dict[str, Any]:
         """Signs the mandate and spawns the agent (PRD 8.3)."""
-        draft = self.ask("POST", "/agents/mandate", 201, json=fields)
+        draft = self.ask("POST", "/agents/mandate", 201, json={**fields, "expiresInSeconds": EXPIRES_S})
         signed = self.account.sign_typed_data(full_message=draft["typedData"])
         body = {**fields, "mandateId": draft["mandateId"], "signature": signed.signature.to_0x_hex()}
         agent: dict[str, Any] = self.ask("POST", "/agents/spawn", 201, json=body)["agent"]
