@@ -105,7 +105,11 @@ class DraftAsked(_Trader):
     model_config = ConfigDict(json_schema_extra={"examples": [{**_BUYER, "expiresInSeconds": 3600}]})
 
     expires_in_seconds: int | None = Field(
-        default=None, ge=1, le=EXPIRES_S_MAX, strict=True, description="Without it, half an hour; agents give way over all of it"
+        default=None,
+        ge=1,
+        le=EXPIRES_S_MAX,
+        strict=True,
+        description="Without it, half an hour; agents give way over all of it",
     )
 
 
