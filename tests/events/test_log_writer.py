@@ -19,7 +19,7 @@ from agentrooms.events.postgres_fence import Fenced
 from agentrooms.events.postgres_log import PostgresLog
 from agentrooms.events.store import Condition, Conflict, Positioned, QueryItem, StoredEvent, StoreError
 from agentrooms.services import failpoints
-from tests.events.test_postgres_log import end_connections
+from tests.cutting import end_connections
 
 ALWAYS = Condition((QueryItem(tags=("nothing has this tag",)),), 0)
 

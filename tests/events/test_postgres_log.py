@@ -6,7 +6,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 
-import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +15,7 @@ from agentrooms.events.dcb import DcbEventStore, PostgresRecorder
 from agentrooms.events.postgres import connect, migrate_log
 from agentrooms.events.postgres_log import PostgresLog, Rows
 from agentrooms.events.store import Condition, Conflict, Query, QueryItem, StoredEvent, StoreError
+from tests.cutting import end_connections
 
 ALWAYS = Condition((QueryItem(tags=("nothing has this tag",)),), 0)
 
@@ -102,7 +102,7 @@ def test_a_schema_without_a_log_says_what_to_do(postgres_dsn: str, fresh_schema:
 def test_a_lost_connection_is_replaced(log: PostgresLog, postgres_dsn: str) -> None:
     """A reader does not notice that the server closed its connection."""
     log.append([event("x")], None)
-    end_connections(postgres_dsn, log.schema)
+    assert end_connections(postgres_dsn, log.schema)
     assert len(log.read()) == 1
 
 
@@ -120,15 +120,3 @@ def test_a_rare_tag_is_found_through_its_index(log: PostgresLog) -> None:
     assert "Bitmap Index Scan on events_tags" in plan, plan
     assert "Seq Scan" not in plan, plan
     assert "events_pkey" not in plan, plan
-
-
-def end_connections(dsn: str, schema: str) -> int:
-    """Ends every connection that works in the schema; returns their number."""
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        ended = connection.execute(
-            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
-            " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend' AND application_name = %s",
-            [schema],
-        ).fetchone()
-    assert ended is not None
-    return int(ended[0])

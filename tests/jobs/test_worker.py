@@ -9,7 +9,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from agentrooms.errors import InvalidInput
@@ -19,6 +18,7 @@ from agentrooms.jobs.work import Hopeless, Interrupted, Work
 from agentrooms.jobs.worker import Lane, Worker
 from agentrooms.services.failpoints import EXIT_STATUS, VARIABLE
 from tests.cli.commands import environment
+from tests.cutting import end_connections
 from tests.jobs.clock import Clock
 
 LIMIT_S = QUEUES[NOTIFICATIONS].time_limit_s + 5
@@ -110,10 +110,7 @@ def test_threads_of_two_workers_do_every_job_once_and_go_on_after_bad_ones_and_a
     for n in range(count // 2):
         queue.put(NewJob(f"j{n}", NOTIFY if n % 2 else ROOM_STATS, {"n": n}))
     assert half.wait(60)
-    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s", [jobs_schema]
-        )
+    assert end_connections(postgres_dsn, jobs_schema)
     for n in range(count // 2, count):
         queue.put(NewJob(f"j{n}", NOTIFY if n % 2 else ROOM_STATS, {"n": n}))
     assert all_done.wait(60)

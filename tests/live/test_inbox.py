@@ -15,6 +15,7 @@ from agentrooms.events.store import StoreError
 from agentrooms.live import inbox as inboxes
 from agentrooms.live.commands import Answer, OpenRoom, PauseAgent, encode
 from agentrooms.live.inbox import Inbox, InboxFull, NotSent, State, migrate_inbox
+from tests.cutting import end_connections
 from tests.live.world import World
 
 OPEN = OpenRoom(id="r1", name="Main")
@@ -90,8 +91,7 @@ def test_the_desk_is_woken_by_a_command(inbox: Inbox) -> None:
     inbox.send(OPEN)
     assert inbox.await_new(3_600)
     assert not inbox.await_new(0.01)
-    with psycopg.connect(inbox._dsn, autocommit=True) as connection:
-        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
+    assert end_connections(inbox._dsn, inbox._schema, listening=True) == 1
     with pytest.raises(StoreError):
         inbox.await_new(3_600)
     assert not inbox.await_new(0)
@@ -124,10 +124,7 @@ def test_old_answers_are_forgotten_open_commands_never(inbox: Inbox, monkeypatch
 
 def test_a_lost_connection_is_made_anew(inbox: Inbox) -> None:
     inbox.send(OPEN)
-    with psycopg.connect(inbox._dsn, autocommit=True) as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
-        )
+    assert end_connections(inbox._dsn, inbox._schema)
     assert inbox.get("r1").state is State.OPEN
 
 

@@ -21,6 +21,7 @@ from agentrooms.events.postgres_log import PostgresLog
 from agentrooms.events.store import Condition, StoredEvent, StoreError
 from agentrooms.projections import queries
 from agentrooms.projections.projector import ProjectionAhead, ProjectionStopped, Projector
+from tests.cutting import end_connections
 from tests.domain import samples
 from tests.live_archive.system import A, B, System
 from tests.projections.logs import assert_tables_are_those_of_the_log, drop, extend, log_of, mixed, select, stored
@@ -202,23 +203,18 @@ def test_it_waits_for_a_log_and_a_database_that_are_away(
     runner = threading.Thread(target=projector.run, args=[stop])
     runner.start()
     cut = 0
-    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
-        for start in range(0, len(events), 40):
-            before = projector.position
-            MemoryEventStore.append(store, events[start : start + 40], Condition((), start))
-            while projector.position == before and runner.is_alive():
-                runner.join(0.01)
-            cut += len(connection.execute(CUT).fetchall())
+    for start in range(0, len(events), 40):
+        before = projector.position
+        MemoryEventStore.append(store, events[start : start + 40], Condition((), start))
+        while projector.position == before and runner.is_alive():
+            runner.join(0.01)
+        cut += end_connections(postgres_dsn, fresh_schema)
     while projector.position < len(events) and runner.is_alive():
         runner.join(0.01)
     stop.set()
     runner.join()
     assert cut
     assert_tables_are_those_of_the_log(postgres_dsn, fresh_schema, log_of(events))
-
-
-CUT = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-    WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"""
 
 
 def test_the_log_in_postgres_wakes_it(postgres_dsn: str, fresh_schema: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,7 +106,7 @@ def test_of_two_rebuilds_at_once_the_second_is_refused(postgres_dsn: str, fresh_
     refused = []
 
     def meanwhile(position: int, head: int) -> None:
-        with pytest.raises(RebuildRefused, match="is being rebuilt already") as second:
+        with pytest.raises(RebuildRefused, match="is being rebuilt or checked") as second:
             rebuild(store, postgres_dsn, fresh_schema)
         refused.append(second.value)
 
