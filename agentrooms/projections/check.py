@@ -11,7 +11,7 @@ from psycopg import sql
 from agentrooms.errors import AgentroomsError
 from agentrooms.events.postgres import CONNECT_TIMEOUT_S
 from agentrooms.events.store import EVERYTHING, Condition, Conflict, EventStore, Positioned, Query, StoredEvent
-from agentrooms.projections.rebuild import LOCK_KEY, Difference, Progress, RebuildRefused, compare, fill
+from agentrooms.projections.rebuild import Difference, Progress, alone, compare, fill
 
 PRUNED = ("messages", "floor_path")  # tables that clean-up takes rooms out of, once they are archived
 CHECK = "_check"  # what the second schema is called, behind the first one's name
@@ -51,10 +51,7 @@ def check(
         NothingToCheck: there is no such schema.
         Unprojectable: an event cannot be projected.
     """
-    with psycopg.connect(dsn, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S) as connection:
-        row = connection.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", [LOCK_KEY, schema]).fetchone()
-        if row != (True,):
-            raise RebuildRefused(f"schema {schema!r} is being rebuilt or checked", hint="wait until that has ended")
+    with alone(dsn, schema) as connection:
         log = _UpTo(store, _position(connection, schema))
         try:
             made = fill(log, dsn, schema + CHECK, progress)

@@ -63,7 +63,7 @@ def rebuild(store: EventStore, dsn: str, schema: str, progress: Progress | None 
     """
     if len(schema.encode()) > NAME_BYTES_MAX:
         raise RebuildRefused(f"schema name {schema!r} is longer than {NAME_BYTES_MAX} bytes")
-    with _alone(dsn, schema) as connection:
+    with alone(dsn, schema) as connection:
         filled = fill(store, dsn, schema + NEXT, progress)
         hit("rebuild.before_swap")
         try:
@@ -137,15 +137,18 @@ def compare(dsn: str, a: str, b: str) -> list[Difference]:
 
 
 @contextmanager
-def _alone(dsn: str, schema: str) -> Iterator[psycopg.Connection]:
-    """Gives a connection whose life is the right to rebuild a schema."""
+def alone(dsn: str, schema: str) -> Iterator[psycopg.Connection]:
+    """Gives a connection whose life is the right to rebuild or check a schema. Raises RebuildRefused."""
+    lock = [LOCK_KEY, schema]
     with psycopg.connect(dsn, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S) as connection:
-        row = connection.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", [LOCK_KEY, schema]).fetchone()
+        row = connection.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", lock).fetchone()
         if row != (True,):
-            raise RebuildRefused(
-                f"schema {schema!r} is being rebuilt already", hint="wait until that rebuild has ended"
-            )
-        yield connection
+            raise RebuildRefused(f"schema {schema!r} is being rebuilt or checked", hint="wait until that has ended")
+        try:
+            yield connection
+        finally:
+            if not connection.closed:  # by itself the server would let go of it only a moment after we are gone
+                connection.execute("SELECT pg_advisory_unlock(%s, hashtext(%s))", lock)
 
 
 def _swap(connection: psycopg.Connection, schema: str, filled: Projector) -> None:
