@@ -17,6 +17,7 @@ from agentrooms.api.around import SecureHeaders, Watched
 from agentrooms.api.auth.principal import authenticate
 from agentrooms.api.home import Home
 from agentrooms.api.limits import Limits, RequestLimit
+from agentrooms.api.logs import place_of
 from agentrooms.api.problems import Problem, answer
 from agentrooms.api.routes import ROUTERS
 from agentrooms.api.sockets.service import create_sockets
@@ -151,9 +152,5 @@ async def _store_away(_request: Request, _error: Exception) -> Response:
 
 async def _fault(request: Request, error: Exception) -> Response:
     """Answers for a mistake of ours. Its text may hold what a request said, so only its place is logged."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    where = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else "nowhere"
-    log.error("a request failed: %s in %s", type(error).__name__, where, extra={"path": request.url.path})
+    log.error("a request failed: %s in %s", type(error).__name__, place_of(error), extra={"path": request.url.path})
     return answer(Problem(500, "a fault of this service", hint="please report it with the request's id"))

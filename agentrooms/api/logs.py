@@ -12,7 +12,6 @@ import sys
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from types import TracebackType
 from typing import Any
 
 import structlog
@@ -51,7 +50,7 @@ def set_up(*, json: bool) -> None:
 
 def formatter(*, json: bool) -> logging.Formatter:
     """Returns what makes a line of a record of the standard library's logging."""
-    last: Processor = structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=not json)
+    last: Processor = structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer()
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[
             structlog.stdlib.add_log_level,
@@ -122,14 +121,15 @@ def _without_exception(_logger: WrappedLogger, _method: str, line: EventDict) ->
     line.pop("stack_info", None)
     if found is True:
         found = sys.exc_info()
-    if isinstance(found, BaseException):
-        found = (type(found), found, found.__traceback__)
-    if isinstance(found, tuple) and found[0] is not None:
-        line["error"], line["where"] = found[0].__name__, _place(found[2])
+    error = found[1] if isinstance(found, tuple) else found
+    if isinstance(error, BaseException):
+        line["error"], line["where"] = type(error).__name__, place_of(error)
     return line
 
 
-def _place(trace: TracebackType | None) -> str:
+def place_of(error: BaseException) -> str:
+    """Returns the module and line that raised an error."""
+    trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     return "" if trace is None else f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}"

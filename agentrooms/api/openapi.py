@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute
 from agentrooms import __version__
 from agentrooms.api.models.base import ProblemBody
 from agentrooms.api.problems import CODES, MEDIA_TYPE
-from agentrooms.api.samples import NoSample, sample, with_nulls
+from agentrooms.api.samples import NoSample, sample
 
 DESCRIPTION = """\
 Rooms in which autonomous agents negotiate NFT trades under signed mandates.
@@ -122,7 +122,7 @@ def _secure(operation: Operation, schemes: set[str]) -> None:
 
 
 def _add_problems(operation: Operation, method: str) -> None:
-    """Adds the problems that may come of any request of its kind."""
+    """Adds the problems that may come of any request of its kind, and to all what they look like."""
     statuses = [*_ANYWHERE]
     if "requestBody" in operation:
         statuses += _WITH_BODY
@@ -134,7 +134,8 @@ def _add_problems(operation: Operation, method: str) -> None:
         statuses.append(409)
     responses = operation["responses"]
     for status in sorted(statuses):
-        response = responses.setdefault(str(status), {"description": CODES[status].replace("_", " ").capitalize()})
+        responses.setdefault(str(status), {"description": CODES[status].replace("_", " ").capitalize()})
+    for response in (one for status, one in responses.items() if status >= "400"):
         held = response.get("content", {}).items()
         content = {kind: one for kind, one in held if one.get("schema") != _FASTAPIS_OWN}
         response["content"] = {MEDIA_TYPE: _PROBLEM, **content}
@@ -144,11 +145,6 @@ def _add_samples(operation: Operation, schemas: dict[str, Any]) -> None:
     """Adds an example to each body that has none of its own, where its schema gives one."""
     for _place, content in contents(operation):
         schema = content.get("schema", {})
-        if "example" in content:
-            content["example"] = with_nulls(content["example"], schema, schemas)
-        elif "examples" in content:
-            for one in content["examples"].values():
-                one["value"] = with_nulls(one["value"], schema, schemas)
-        elif schema:
+        if schema and "example" not in content:
             with suppress(NoSample):  # tests/api/test_descriptions.py finds it
                 content["example"] = sample(schema, schemas)

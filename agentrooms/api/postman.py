@@ -74,7 +74,11 @@ def _item(document: Document, path: str, method: str, operation: Operation) -> d
     if "requestBody" in operation:
         request["body"] = {
             "mode": "raw",
-            "raw": json.dumps(_GIVEN.get(name) or _body(document, operation), indent=2, ensure_ascii=False),
+            "raw": json.dumps(
+                _GIVEN.get(name) or operation["requestBody"]["content"]["application/json"]["example"],
+                indent=2,
+                ensure_ascii=False,
+            ),
             "options": {"raw": {"language": "json"}},
         }
     item: dict[str, Any] = {"name": f"{name}: {operation.get('summary', '')}", "request": request, "response": []}
@@ -116,15 +120,6 @@ def _parameter(document: Document, parameter: dict[str, Any]) -> dict[str, Any]:
 
 def _example(parameter: dict[str, Any]) -> dict[str, Any]:
     return {"example": parameter["example"]} if "example" in parameter else {}
-
-
-def _body(document: Document, operation: Operation) -> Any:  # noqa: ANN401 - any JSON
-    content = operation["requestBody"]["content"]["application/json"]
-    if "example" in content:
-        return content["example"]
-    if "examples" in content:
-        return next(iter(content["examples"].values()))["value"]
-    return sample(content["schema"], document["components"]["schemas"])
 
 
 def _script(names: tuple[str, ...]) -> list[str]:

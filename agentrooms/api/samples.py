@@ -132,19 +132,3 @@ def _of_object(schema: Schema, schemas: dict[str, Schema], place: tuple[str, ...
             if name in schema.get("required", ()):
                 raise
     return found
-
-
-def with_nulls(value: Any, schema: Schema, schemas: dict[str, Schema]) -> Any:  # noqa: ANN401 - any JSON
-    """Returns an example with the nulls that its schema requires: FastAPI leaves out all that are in a document."""
-    if "$ref" in schema:
-        return with_nulls(value, schemas[schema["$ref"].rpartition("/")[2]], schemas)
-    choices = [one for one in schema.get("anyOf", ()) if one.get("type") != "null"]
-    if len(choices) == 1:
-        return with_nulls(value, choices[0], schemas)
-    if isinstance(value, list):
-        return [with_nulls(one, schema.get("items", {}), schemas) for one in value]
-    if not isinstance(value, dict):
-        return value
-    properties = schema.get("properties", {})
-    found = {name: value.get(name) for name in properties if name in value or name in schema.get("required", ())}
-    return {**value, **{name: with_nulls(one, properties[name], schemas) for name, one in found.items()}}

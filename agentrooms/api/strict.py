@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -10,8 +9,8 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from starlette.requests import ClientDisconnect
 
+from agentrooms.api.bodies import read_body
 from agentrooms.api.idempotency import once
 from agentrooms.api.models.base import Number
 from agentrooms.api.problems import Problem
@@ -29,26 +28,12 @@ class StrictRequest(Request):
     async def body(self) -> bytes:
         """Returns the body. Raises Problem for one that is too long, too slow or cut."""
         if not hasattr(self, "_body"):
-            self._body = await self._read()
+            self._body = await read_body(self, bytes_max=BODY_BYTES_MAX, timeout_s=BODY_S)
         return self._body
 
     async def json(self) -> Any:  # noqa: ANN401 - whatever it holds
         """Returns the body's value; a number with a fraction stays as it was written. Raises Problem."""
         return decode(await self.body())
-
-    async def _read(self) -> bytes:
-        body = bytearray()
-        try:
-            async with asyncio.timeout(BODY_S):
-                async for chunk in self.stream():
-                    body += chunk
-                    if len(body) > BODY_BYTES_MAX:
-                        raise Problem(413, f"a body has at most {BODY_BYTES_MAX} bytes")
-        except TimeoutError as error:
-            raise Problem(408, f"the body was not there within {BODY_S:g} s") from error
-        except ClientDisconnect as error:
-            raise Problem(400, "the body was cut") from error
-        return bytes(body)
 
 
 class StrictRoute(APIRoute):

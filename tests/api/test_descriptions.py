@@ -81,10 +81,8 @@ def test_an_operation_has_words_a_tag_and_examples_that_fit(id_: str) -> None:
     assert set(operation["tags"]) <= set(openapi.TAGS)
 
     for place, content in openapi.contents(operation):
-        shown = [content["example"]] if "example" in content else [one["value"] for one in content["examples"].values()]
-        assert shown, place
-        for value in shown:
-            validator(content.get("schema", {})).validate(value)
+        assert "example" in content, place
+        validator(content.get("schema", {})).validate(content["example"])
 
 
 @pytest.mark.parametrize("id_", OPERATIONS)

@@ -146,9 +146,6 @@ class ProblemBody(Wire):
     hint: str = Field(default="", description="What to do", examples=["GET /rooms lists those there are"])
 
 
-_PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemBody"}}}
-
-
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Returns what the description of an operation says of problems of its own; those of its kind are added there."""
-    return {status: {"description": HTTPStatus(status).phrase, "content": _PROBLEM} for status in statuses}
+    return {status: {"description": HTTPStatus(status).phrase} for status in statuses}

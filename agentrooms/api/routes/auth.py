@@ -27,8 +27,7 @@ from agentrooms.api.models.auth import (
     VerifyAsked,
     user_body,
 )
-from agentrooms.api.models.base import iso
-from agentrooms.api.models.examples import answers, asked
+from agentrooms.api.models.base import iso, problems
 from agentrooms.api.problems import Problem
 from agentrooms.api.strict import StrictRoute
 from agentrooms.live.commands import RegisterUser
@@ -58,9 +57,8 @@ CookieToken = Annotated[str | None, Depends(_cookie_of_ours)]
     operation_id="challenge",
     summary="Ask for a text that a wallet signs to sign in",
     dependencies=[Depends(_uncached)],
-    responses=answers(ChallengeBody, 400, 422, 429, 503),
 )
-def challenge(request: Request, home: HomeDep, body: Annotated[ChallengeAsked, asked(ChallengeAsked)]) -> ChallengeBody:
+def challenge(request: Request, home: HomeDep, body: ChallengeAsked) -> ChallengeBody:
     """The text holds once and for five minutes."""
     _limit(request, home, "challenge", body.wallet_address)
     made = home.sign_in.challenge(body.wallet_address)
@@ -72,11 +70,9 @@ def challenge(request: Request, home: HomeDep, body: Annotated[ChallengeAsked, a
     operation_id="verify",
     summary="Sign in with the signed text",
     dependencies=[Depends(_uncached)],
-    responses=answers(VerifiedBody, 400, 401, 422, 429, 503),
+    responses=problems(401),
 )
-def verify(
-    request: Request, response: Response, home: HomeDep, body: Annotated[VerifyAsked, asked(VerifyAsked)]
-) -> VerifiedBody:
+def verify(request: Request, response: Response, home: HomeDep, body: VerifyAsked) -> VerifiedBody:
     """A wallet's first sign-in makes it a user."""
     _limit(request, home, "verify", body.wallet_address)
     home.reads.run(lambda connection: _registered_at_ms(connection, ""))  # else a nonce would be used up in vain
@@ -92,13 +88,13 @@ def verify(
     operation_id="refresh",
     summary="Exchange a refresh token for new tokens",
     dependencies=[Depends(_uncached)],
-    responses=answers(AccessBody, 400, 401, 422, 429, 503),
+    responses=problems(401),
 )
 def refresh(
     response: Response,
     home: HomeDep,
     cookie: CookieToken,
-    body: Annotated[RefreshAsked | None, asked(RefreshAsked)] = None,
+    body: RefreshAsked | None = None,
 ) -> AccessBody:
     """A refresh token is used once; using one again ends its session, except within seconds after an answer was lost."""
     token = (body.refresh_token if body is not None else None) or cookie
@@ -114,7 +110,7 @@ def refresh(
     operation_id="logout",
     summary="End the session",
     dependencies=[Depends(_uncached)],
-    responses=answers(SignedOutBody, 400, 401, 422, 429, 503),
+    responses=problems(401),
     openapi_extra=NOBODY_TOO,
 )
 def logout(
@@ -122,7 +118,7 @@ def logout(
     home: HomeDep,
     cookie: CookieToken,
     bearer: Bearer,
-    body: Annotated[RefreshAsked | None, asked(RefreshAsked)] = None,
+    body: RefreshAsked | None = None,
 ) -> SignedOutBody:
     """All its tokens hold no more, those for access too."""
     token = (body.refresh_token if body is not None else None) or cookie
@@ -133,7 +129,7 @@ def logout(
     return SignedOutBody(message="signed out")
 
 
-@router.get("/me", operation_id="me", summary="Who is signed in", responses=answers(MeBody, 401, 429, 503))
+@router.get("/me", operation_id="me", summary="Who is signed in")
 def me(home: HomeDep, principal: SignedIn) -> MeBody:
     """The user of the access token."""
     return MeBody(user=_registered(home, principal.wallet))

@@ -13,7 +13,6 @@ from agentrooms.api.items import NftId, find_item
 from agentrooms.api.metadata import Metadata
 from agentrooms.api.models.auth import WalletAddress
 from agentrooms.api.models.base import PAGE, problems
-from agentrooms.api.models.examples import answers, asked
 from agentrooms.api.models.nfts import NftAnswer, NftBody, NftsPage, OwnershipAnswer, OwnershipAsked, nft_body
 from agentrooms.api.problems import Problem
 from agentrooms.api.reading import Cursor, Limit, cursor_of, etagged, text_key
@@ -35,7 +34,7 @@ _PICTURE: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 router = APIRouter(prefix="/nfts", tags=["nfts"], route_class=StrictRoute)
 
 
-@router.get("", operation_id="listNfts", summary="Items", responses=answers(NftsPage))
+@router.get("", operation_id="listNfts", summary="Items")
 def list_nfts(
     home: HomeDep,
     collection: Annotated[str | None, Query(min_length=1, max_length=100, description="Address or name")] = None,
@@ -65,7 +64,7 @@ def list_nfts(
     operation_id="getNft",
     summary="One item",
     response_model=NftAnswer,
-    responses=answers(NftAnswer, 404) | UNCHANGED,
+    responses=problems(404) | UNCHANGED,
 )
 def get_nft(home: HomeDep, request: Request, response: Response, id: NftId) -> NftAnswer | Response:
     """An item with its owner on the chain now, and what its contract says of it."""
@@ -106,9 +105,9 @@ def get_nft_image(home: HomeDep, request: Request, id: NftId) -> Response:
     "/verify-ownership",
     operation_id="verifyOwnership",
     summary="Ask the chain whether a wallet owns an item",
-    responses=answers(OwnershipAnswer, 404),
+    responses=problems(404),
 )
-def verify_ownership(home: HomeDep, body: Annotated[OwnershipAsked, asked(OwnershipAsked)]) -> OwnershipAnswer:
+def verify_ownership(home: HomeDep, body: OwnershipAsked) -> OwnershipAnswer:
     """The chain is asked each time: what it said a moment ago may be over."""
     row = find_item(home, body.nft_id)
     owner = home.holdings.owner_of(row.collection, row.token_id)

@@ -13,8 +13,7 @@ from agentrooms.api.auth.principal import SignedIn
 from agentrooms.api.home import Home, HomeDep
 from agentrooms.api.items import NftId, find_item
 from agentrooms.api.limits import HOUR_S, client_of
-from agentrooms.api.models.base import UsdcIn, iso
-from agentrooms.api.models.examples import answers, asked
+from agentrooms.api.models.base import UsdcIn, iso, problems
 from agentrooms.api.models.wallet import (
     AllowanceBody,
     ApprovalsBody,
@@ -55,9 +54,7 @@ FUNDS_PER_HOUR = 100  # wallets of one address: each costs the desk some work on
 router = APIRouter(tags=["wallet"], route_class=StrictRoute)
 
 
-@router.get(
-    "/chain", operation_id="getChain", summary="The chain that deals settle on", responses=answers(ChainBody, 502)
-)
+@router.get("/chain", operation_id="getChain", summary="The chain that deals settle on", responses=problems(502))
 def get_chain(home: HomeDep) -> ChainBody:
     """Anybody may know. A node that does not answer is said so, as `answers`."""
     mode, site = home.chain_mode, home.site
@@ -92,7 +89,7 @@ def get_chain(home: HomeDep) -> ChainBody:
     "/wallet/approvals",
     operation_id="getApprovals",
     summary="What the wallet has allowed, and what to sign or send to allow more",
-    responses=answers(ApprovalsBody, 404, 502),
+    responses=problems(404, 502),
 )
 def get_approvals(
     home: HomeDep,
@@ -117,11 +114,9 @@ def get_approvals(
     "/wallet/permit",
     operation_id="permitTransaction",
     summary="Make a signed permit a transaction",
-    responses=answers(TransactionAnswer, 409, 502),
+    responses=problems(502),
 )
-def permit_transaction(
-    home: HomeDep, principal: SignedIn, body: Annotated[PermitAsked, asked(PermitAsked)]
-) -> TransactionAnswer:
+def permit_transaction(home: HomeDep, principal: SignedIn, body: PermitAsked) -> TransactionAnswer:
     """The permit must be the wallet's next one, for this amount. Anybody may send the transaction and pay its fee."""
     permit = _permit(home, principal.wallet, body.amount)
     if permit is None:
@@ -144,7 +139,7 @@ def permit_transaction(
     "/wallet/cancellation",
     operation_id="getCancellation",
     summary="What to send to make signed mandates worthless",
-    responses=answers(CancellationBody, 502),
+    responses=problems(502),
 )
 def get_cancellation(
     home: HomeDep,
@@ -175,7 +170,7 @@ def get_cancellation(
     operation_id="fundWallet",
     summary="Get the demo's money, an item and native coin",
     status_code=201,
-    responses=answers(FundedBody, 409, 502, status=201),
+    responses=problems(502),
 )
 def fund_wallet(request: Request, home: HomeDep, principal: SignedIn, id: CommandId) -> FundedBody:
     """On demo chains, once a wallet. On a public one nobody can be given money."""

@@ -5,7 +5,6 @@ A body holds two mandates, which are secret: no log and no error repeats any of 
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import socket
 from collections.abc import Callable
@@ -16,9 +15,10 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 
 from agentrooms.actors.verifier_wire import REQUEST_BYTES_MAX, RUN_CONSENSUS, RunConsensus
+from agentrooms.api.bodies import read_body
+from agentrooms.api.logs import place_of
 from agentrooms.api.problems import Problem, answer
 from agentrooms.api.verifier.gate import Gate
 from agentrooms.api.verifier.service import ExecuteEscrow, VerifierService, VerifyOwnership, VerifySignature
@@ -66,7 +66,7 @@ def _post(app: FastAPI, gate: Gate, path: str, kind: type[T], work: Callable[[T]
     decoder = msgspec.json.Decoder(kind)
 
     async def asked(request: Request) -> Response:
-        body = await _body(request)
+        body = await read_body(request, bytes_max=REQUEST_BYTES_MAX, timeout_s=BODY_S)
         gate.admit(request.headers.get("authorization", ""), path, body)
         try:
             question = decoder.decode(body)
@@ -100,27 +100,11 @@ def _answering(work: Callable[[Request], Any]) -> Callable[[Request], Any]:
             log.error("%s", error)  # noqa: TRY400 - names the file, which is the operator's; a traceback adds nothing
             response = answer(Problem(503, "this verifier's memory cannot be used"))
         except Exception as error:  # noqa: BLE001 - its text may hold what a mandate says
-            log.error("a request to %s failed: %s in %s", request.url.path, type(error).__name__, _origin(error))  # noqa: TRY400
+            log.error("a request to %s failed: %s in %s", request.url.path, type(error).__name__, place_of(error))  # noqa: TRY400
             response = answer(Problem(500, "a fault of this service"))
         return response
 
     return endpoint
-
-
-async def _body(request: Request) -> bytes:
-    """Returns the body. Raises Problem for one that is too long, too slow or cut."""
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_S):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > REQUEST_BYTES_MAX:
-                    raise Problem(413, f"a body has at most {REQUEST_BYTES_MAX} bytes")
-    except TimeoutError as error:
-        raise Problem(408, f"the body was not there within {BODY_S} s") from error
-    except ClientDisconnect as error:
-        raise Problem(400, "the body was cut") from error
-    return bytes(body)
 
 
 async def _no_route(_request: Request, error: Exception) -> Response:
@@ -132,14 +116,6 @@ def _place(error: Exception) -> str:
     """Returns where in a body its fault is, without what stands there."""
     where = str(error).rpartition(" - at `")[2].rstrip("`")
     return f"wrong at {where}" if where.startswith("$") else "not JSON, or a field is missing or unknown"
-
-
-def _origin(error: Exception) -> str:
-    """Returns the line that raised an error."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else "nowhere"
 
 
 def _json(given: msgspec.Struct) -> Response:
