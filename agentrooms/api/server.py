@@ -20,6 +20,7 @@ import uvicorn
 from agentrooms.api.app import Application
 from agentrooms.api.home import Home
 from agentrooms.api.logs import set_up
+from agentrooms.api.sockets.framing import FramesProtocol
 from agentrooms.errors import AgentroomsError
 from agentrooms.live.access import Running, running
 from agentrooms.services.listening import BACKLOG, listening
@@ -76,7 +77,7 @@ def config_of(app: Any) -> uvicorn.Config:  # noqa: ANN401 - an ASGI application
         loop="uvloop" if sys.platform != "win32" else "asyncio",
         http="h11",
         h11_max_incomplete_event_size=HEADER_BYTES_MAX,
-        ws="websockets-sansio",
+        ws=FramesProtocol,
         ws_max_size=FRAME_BYTES_MAX,
         ws_per_message_deflate=False,
         log_config=None,

@@ -25,10 +25,6 @@ class RoomFold:
         self.hash = GENESIS
         self.position = 0
 
-    def follows(self, recorded: Recorded) -> bool:
-        """Tells whether an event is the next one."""
-        return recorded.seq == self.seq + 1 and recorded.prev == self.hash
-
     def read(self, found: Sequence[Positioned]) -> list[Recorded]:
         """Takes events from the log into account and returns those it had not. Raises LogChanged."""
         new = [one for one in found if one.position > self.position]

@@ -8,6 +8,7 @@ from enum import IntEnum
 
 from agentrooms.api.metrics import FRAMES_CONFLATED, FRAMES_DELIVERED, FRAMES_DROPPED
 from agentrooms.api.models.base import Wire
+from agentrooms.api.sockets.framing import frame_of
 
 WAITING_MAX = 1_000  # messages; a client that lets more wait is told to come again
 WAITING_CHARACTERS_MAX = 8_000_000  # of them all, but for one that is longer and waits alone
@@ -34,11 +35,12 @@ LAGGED = "lagged, resume with after"
 class Message:
     """One message, encoded once for all clients that get it."""
 
-    __slots__ = ("_packet", "asgi", "type")
+    __slots__ = ("_frame", "_packet", "text", "type")
 
     def __init__(self, type: str, text: str) -> None:
         self.type = type
-        self.asgi = {"type": "websocket.send", "text": text}  # what an ASGI server is told to send; nobody changes it
+        self.text = text  # as JSON
+        self._frame: bytes | None = None
         self._packet: str | None = None
 
     @classmethod
@@ -47,9 +49,11 @@ class Message:
         return cls(type, model.model_dump_json())
 
     @property
-    def text(self) -> str:
-        """The message as JSON."""
-        return self.asgi["text"]
+    def frame(self) -> bytes:
+        """The message as a frame of WebSocket."""
+        if self._frame is None:
+            self._frame = frame_of(self.text)
+        return self._frame
 
     @property
     def packet(self) -> str:
@@ -156,4 +160,4 @@ class Outbox:
 
 def length(messages: Sequence[Message]) -> int:
     """Returns how many characters messages have."""
-    return sum(len(one.asgi["text"]) for one in messages)
+    return sum(len(one.text) for one in messages)

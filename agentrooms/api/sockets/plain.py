@@ -1,8 +1,9 @@
-"""Sockets at /ws: each frame is one JSON object of text. ASGI as it is, so that a delivery costs next to nothing."""
+"""Sockets at /ws: each frame is one JSON object of text. Written so that a delivery costs next to nothing."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
@@ -10,7 +11,8 @@ from starlette.types import Receive, Scope, Send
 
 from agentrooms.api.limits import client_of
 from agentrooms.api.problems import Problem
-from agentrooms.api.sockets.outbox import Close
+from agentrooms.api.sockets.framing import SEND_FRAMES
+from agentrooms.api.sockets.outbox import Close, Message
 from agentrooms.api.sockets.session import Session
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 PATH = "/ws"
 SUBPROTOCOL = "agentrooms.v1"
 FRAME_CHARACTERS_MAX = 8_192
+WRITE_BYTES = 65_536  # about what is written at once
 
 
 class PlainSockets:
@@ -65,10 +68,26 @@ async def _send_to(session: Session, send: Send) -> None:
     """Sends what waits for a client, in order, until it is to be closed."""
     outbox = session.outbox
     while batch := await outbox.take():
-        for message in batch:
-            await send(message.asgi)
+        for piece in _pieces(batch):
+            await send({"type": SEND_FRAMES, "data": piece})
     assert outbox.closing is not None
     await _close(send, outbox.closing, outbox.reason)
+
+
+def _pieces(batch: Sequence[Message]) -> Iterator[bytes]:
+    """Yields the frames of messages, as many in one write as a slow client may keep waiting there."""
+    if len(batch) == 1:
+        yield batch[0].frame
+        return
+    frames: list[bytes] = []
+    count = 0
+    for message in batch:
+        frames.append(message.frame)
+        count += len(frames[-1])
+        if count >= WRITE_BYTES:
+            yield b"".join(frames)
+            frames, count = [], 0
+    yield b"".join(frames)
 
 
 async def _hear(session: Session, receive: Receive) -> None:

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from agentrooms.api.auth.principal import Principal
 from agentrooms.api.limits import MINUTE_S, too_many
-from agentrooms.api.models.base import Number, Wire, iso
+from agentrooms.api.models.base import Number, Wire, iso, micros, usdc
 from agentrooms.api.models.socket import (
     Ack,
     Auth,
@@ -37,7 +37,6 @@ from agentrooms.api.problems import Problem
 from agentrooms.api.sockets.outbox import Close, Message, Outbox
 from agentrooms.api.strict import decode
 from agentrooms.domain.canonical import normalise
-from agentrooms.domain.money import USDC_MICROS
 from agentrooms.domain.record import MESSAGES_A_MINUTE
 from agentrooms.events.store import StoreError
 from agentrooms.language.understanding import price_in
@@ -279,11 +278,11 @@ def _wrong(error: ValidationError) -> Problem:
 
 
 def _proposal(room: str, price_usdc_micros: int, text: str) -> Proposal:
-    price = price_usdc_micros / USDC_MICROS
+    price = usdc(price_usdc_micros)
     return Proposal(
         room_id=room,
         price=price,
-        price_micros=str(price_usdc_micros),
+        price_micros=micros(price_usdc_micros),
         text=text,
         expires_at=iso(time.time_ns() // 1_000_000 + PROPOSAL_S * 1_000),
         confirm=Confirm(body=ProposedMandate(room_id=room, starting_price=price)),
