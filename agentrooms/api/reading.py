@@ -12,11 +12,12 @@ import psycopg
 from fastapi import Query, Request, Response
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from agentrooms.api.models.base import PAGE, PAGE_MAX
+from agentrooms.api.models.base import PAGE_MAX
 from agentrooms.api.problems import Problem
 from agentrooms.events.postgres import CONNECT_TIMEOUT_S
-from agentrooms.projections import queries
-from agentrooms.projections.queries import NotCaughtUp, NotFound
+from agentrooms.projections.catching_up import NotCaughtUp, wait_for
+from agentrooms.projections.queries import NotFound
+from agentrooms.projections.writing import place
 
 CONNECTIONS_MAX = 8
 POOL_WAIT_S = 5.0
@@ -28,7 +29,6 @@ NUMBER_MAX = (1 << 63) - 1  # the largest that Postgres takes
 Result = TypeVar("Result")
 Limit = Annotated[int, Query(ge=1, le=PAGE_MAX, description="Most rows of a page")]
 Cursor = Annotated[str | None, Query(max_length=CURSOR_MAX, description="`nextCursor` of the page before")]
-PAGE_DEFAULT = PAGE
 
 
 class Reads:
@@ -67,9 +67,9 @@ class Reads:
             raise Problem(503, "the read models are not there yet", hint="try again in a moment") from error
 
     def wait_for(self, position: int) -> None:
-        """Returns once the tables hold an event of the log."""
+        """Returns once the tables hold an event of the log; each look takes a connection for itself alone."""
         try:
-            self.run(lambda connection: queries.wait_for(connection, position, CATCH_UP_S))
+            wait_for(lambda: self.run(place), position, CATCH_UP_S)
         except NotCaughtUp as error:
             raise Problem(
                 503, "it is done, but the read models have not followed yet", hint="read it again in a moment"

@@ -18,7 +18,9 @@ from agentrooms.live.access import LOG, READ, NotRunning, Running, running
 from agentrooms.live.commands import Answer, Command
 from agentrooms.live.inbox import Inbox
 from agentrooms.projections import queries
-from agentrooms.projections.queries import NotCaughtUp, NotFound
+from agentrooms.projections.catching_up import NotCaughtUp, wait_for
+from agentrooms.projections.queries import NotFound
+from agentrooms.projections.writing import place
 from agentrooms.services.settings import load_settings
 
 if TYPE_CHECKING:
@@ -94,7 +96,7 @@ class System:
         """Waits until the tables hold all that is in the log now; says so when they do not come that far."""
         try:
             with waiting("waiting for the tables to follow the log"):
-                queries.wait_for(self.read, self.store.head(), CATCH_UP_S)
+                wait_for(lambda: place(self.read), self.store.head(), CATCH_UP_S)
         except NotCaughtUp as error:
             talk(f"What follows may be old: {error}. See `agentrooms status`.")
 

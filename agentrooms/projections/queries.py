@@ -6,7 +6,6 @@ most PAGE_MAX rows; `after` is the key of the last row seen, as named in each fu
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import LiteralString, TypeVar
 
@@ -51,7 +50,6 @@ from agentrooms.projections.writing import place
 
 __all__ = [
     "PAGE_MAX",
-    "NotCaughtUp",
     "NotFound",
     "agent",
     "agents",
@@ -82,12 +80,10 @@ __all__ = [
     "user",
     "user_performance",
     "users",
-    "wait_for",
 ]
 
 PAGE_MAX = 500
 PAGE = 100
-WAIT_POLL_S = 0.01
 FLOORS_SHOWN = 10
 _OF_USER: LiteralString = " AND (buyer_user_id = %(user)s OR seller_user_id = %(user)s)"
 
@@ -100,10 +96,6 @@ class NotFound(AgentroomsError):
 
     def __init__(self, kind: str, id: str) -> None:
         super().__init__(f"there is no {kind} {id}", hint="it may not have been projected yet: see `agentrooms status`")
-
-
-class NotCaughtUp(AgentroomsError):
-    """The read model has not reached a position in time."""
 
 
 def rooms(
@@ -332,18 +324,6 @@ def lag(connection: Connection, head: int) -> Lag:
     """Returns how far the tables are, beside the head of the log."""
     at = place(connection)
     return Lag(at.position, head, at.epoch, at.failed_position, at.failure)
-
-
-def wait_for(connection: Connection, position: int, timeout_s: float) -> None:
-    """Returns once the tables hold an event: to read what one has written. Raises NotCaughtUp."""
-    deadline = time.monotonic() + timeout_s
-    while (at := place(connection)).position < position:
-        if at.failure is not None or time.monotonic() > deadline:
-            raise NotCaughtUp(
-                f"the read model is at {at.position}, not yet at {position} after {timeout_s} s",
-                hint=at.failure or "it catches up by itself: see `agentrooms status`",
-            )
-        time.sleep(WAIT_POLL_S)
 
 
 def _performance(connection: Connection, user: str | None) -> Performance:

@@ -20,7 +20,9 @@ from agentrooms.events.postgres import channel, connect, migrate_log
 from agentrooms.events.postgres_log import PostgresLog
 from agentrooms.events.store import Condition, StoredEvent, StoreError
 from agentrooms.projections import queries
+from agentrooms.projections.catching_up import NotCaughtUp, wait_for
 from agentrooms.projections.projector import ProjectionAhead, ProjectionStopped, Projector
+from agentrooms.projections.writing import place
 from tests.cutting import end_connections
 from tests.domain import samples
 from tests.live_archive.system import A, B, System
@@ -100,7 +102,7 @@ def test_two_projectors_at_once_do_no_harm(postgres_dsn: str, fresh_schema: str)
     with queries.connect(postgres_dsn, fresh_schema) as reader:
         while (not seen or seen[-1] < len(events)) and all(runner.is_alive() for runner in runners):
             seen.append(queries.lag(reader, store.head()).position)
-        queries.wait_for(reader, len(events), 1)
+        wait_for(lambda: place(reader), len(events), 1)
     stop.set()
     for runner in runners:
         runner.join()
@@ -112,24 +114,24 @@ def test_an_event_that_cannot_be_projected_stops_it_there_and_status_says_so(
     postgres_dsn: str, fresh_schema: str
 ) -> None:
     sound = list(stored("small"))
-    place = next(n for n, event in enumerate(sound) if event.type == "deal.locked")
-    broken = [*sound[: place - 1], *sound[place:]]  # the act before the lock is gone, and with it the room's order
-    broken[place - 1] = msgspec.structs.replace(broken[place - 1], data=b'{"no":"line"}')
+    at = next(n for n, event in enumerate(sound) if event.type == "deal.locked")
+    broken = [*sound[: at - 1], *sound[at:]]  # the act before the lock is gone, and with it the room's order
+    broken[at - 1] = msgspec.structs.replace(broken[at - 1], data=b'{"no":"line"}')
     projector = Projector(log_of(broken), postgres_dsn, fresh_schema)
-    assert projector.step() == place - 1
+    assert projector.step() == at - 1
     for _ in range(2):  # also when asked again
-        with pytest.raises(ProjectionStopped, match=rf"event {place} of the log \(deal.locked\)") as stopped:
+        with pytest.raises(ProjectionStopped, match=rf"event {at} of the log \(deal.locked\)") as stopped:
             projector.step()
     projector.close()
     assert "BrokenLine" in str(stopped.value)
     with connect(postgres_dsn, fresh_schema) as connection:
         lag = queries.lag(connection, len(broken))
-        assert (lag.position, lag.failed_position, lag.events) == (place - 1, place, len(broken) - place + 1)
+        assert (lag.position, lag.failed_position, lag.events) == (at - 1, at, len(broken) - at + 1)
         assert "BrokenLine" in (lag.failure or "")
-        with pytest.raises(queries.NotCaughtUp):
-            queries.wait_for(connection, place, 60)  # does not wait for what will not come
+        with pytest.raises(NotCaughtUp):
+            wait_for(lambda: place(connection), at, 60)  # does not wait for what will not come
     mended = Projector(log_of(sound), postgres_dsn, fresh_schema)
-    assert mended.step() == len(sound) - place + 1
+    assert mended.step() == len(sound) - at + 1
     mended.close()
     assert select(postgres_dsn, fresh_schema, "SELECT failed_position, failure FROM cursor") == [(None, None)]
     assert_tables_are_those_of_the_log(postgres_dsn, fresh_schema, log_of(sound))
@@ -137,10 +139,10 @@ def test_an_event_that_cannot_be_projected_stops_it_there_and_status_says_so(
 
 def test_an_event_that_does_not_follow_from_those_before_is_named(postgres_dsn: str, fresh_schema: str) -> None:
     events = [event for event in stored("small") if event.type != "agent.spawned"]
-    place = next(n for n, event in enumerate(events, start=1) if event.type == "act.posted")
+    at = next(n for n, event in enumerate(events, start=1) if event.type == "act.posted")
     projector = Projector(log_of(events), postgres_dsn, fresh_schema)
     projector.step()
-    with pytest.raises(ProjectionStopped, match=f"stands at {place - 1}: event {place} "):
+    with pytest.raises(ProjectionStopped, match=f"stands at {at - 1}: event {at} "):
         projector.step()
     projector.close()
 

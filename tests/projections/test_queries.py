@@ -20,10 +20,12 @@ from agentrooms.events.memory import MemoryEventStore
 from agentrooms.events.record import PLATFORM, Recorded
 from agentrooms.projections import agents, deals, floor_path, messages, queries
 from agentrooms.projections.agents import AgentRow
+from agentrooms.projections.catching_up import NotCaughtUp, wait_for
 from agentrooms.projections.deals import DealRow
 from agentrooms.projections.messages import MessageRow
 from agentrooms.projections.projector import Projector
 from agentrooms.projections.read_views import PricePoint
+from agentrooms.projections.writing import place
 from tests.projections.logs import drop, extend, log_of, mixed, recorded
 
 T = TypeVar("T")
@@ -285,12 +287,12 @@ def test_reading_what_one_has_written_waits_for_it(postgres_dsn: str, fresh_sche
     with closing(Projector(store, postgres_dsn, fresh_schema)) as projector:
         projector.step()
         with queries.connect(postgres_dsn, fresh_schema) as connection:
-            with pytest.raises(queries.NotCaughtUp, match="at 200, not yet at 201"):
-                queries.wait_for(connection, 201, 0)
+            with pytest.raises(NotCaughtUp, match="at 200, not yet at 201"):
+                wait_for(lambda: place(connection), 201, 0)
             extend(store, [log().read(after=200, limit=1)[0].event])
             step = threading.Thread(target=projector.step)
             step.start()
-            queries.wait_for(connection, 201, 60)
+            wait_for(lambda: place(connection), 201, 60)
             step.join()
             lag = queries.lag(connection, 205)
             assert (lag.position, lag.events, lag.failure) == (201, 4, None)

@@ -17,9 +17,11 @@ import pytest
 from agentrooms.events.memory import MemoryEventStore
 from agentrooms.events.store import StoredEvent
 from agentrooms.projections import queries
+from agentrooms.projections.catching_up import wait_for
 from agentrooms.projections.model import Unprojectable
 from agentrooms.projections.projector import Projector
 from agentrooms.projections.rebuild import RebuildRefused, compare, rebuild
+from agentrooms.projections.writing import place
 from agentrooms.services.failpoints import EXIT_STATUS, VARIABLE
 from tests.projections.logs import assert_tables_are_those_of_the_log, drop, extend, log_of, mixed, select, stored
 
@@ -72,7 +74,7 @@ def test_a_rebuild_goes_on_under_a_live_projector_and_its_readers(postgres_dsn: 
         extend(store, events[store.head() :])
         connection.execute("NOTIFY news")
     with queries.connect(postgres_dsn, fresh_schema) as reader:
-        queries.wait_for(reader, len(events), 30)
+        wait_for(lambda: place(reader), len(events), 30)
     stop.set()
     runner.join()
     watcher.join()
