@@ -24,7 +24,6 @@ from agentrooms.live.inbox import Inbox, InboxFull, Sent, answer_channel
 
 ANSWER_S = 30.0  # how long a request waits for an answer
 LOOK_S = 1.0  # between two looks, when a notification was lost
-WAITING_MAX = 1_000  # requests that wait at once
 ASKS_MAX = 24  # commands of one process that are not answered yet: of its 40 threads the rest are for reading
 RECONNECT_S = 0.5
 
@@ -34,7 +33,7 @@ class Answers:
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
-        self._waiting: dict[str, threading.Event] = {}
+        self._waiting: dict[str, list[threading.Event]] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="answers", daemon=True)
@@ -46,12 +45,11 @@ class Answers:
         self._thread.join(2 * LOOK_S)
 
     def wait(self, id_: str, look: Callable[[], Sent], timeout_s: float) -> Sent:
-        """Returns a command as soon as it is answered, or as it stands after `timeout_s`. Raises Problem when too many wait."""
+        """Returns a command as soon as it is answered, or as it stands after `timeout_s`."""
         deadline = time.monotonic() + timeout_s
+        event = threading.Event()
         with self._lock:
-            if len(self._waiting) >= WAITING_MAX:
-                raise Problem(503, f"{WAITING_MAX} requests wait for answers", hint="try again in a moment")
-            event = self._waiting.setdefault(id_, threading.Event())
+            self._waiting.setdefault(id_, []).append(event)
         try:
             while True:
                 event.clear()
@@ -62,7 +60,9 @@ class Answers:
                 event.wait(min(LOOK_S, left_s))
         finally:
             with self._lock:
-                self._waiting.pop(id_, None)
+                self._waiting[id_].remove(event)
+                if not self._waiting[id_]:
+                    del self._waiting[id_]
 
     def _listen(self) -> None:
         while not self._stop.is_set():
@@ -77,9 +77,8 @@ class Answers:
 
     def _wake(self, id_: str) -> None:
         with self._lock:
-            event = self._waiting.get(id_)
-        if event is not None:
-            event.set()
+            for event in self._waiting.get(id_, ()):
+                event.set()
 
 
 class Asking:

@@ -41,7 +41,6 @@ from agentrooms.domain.deal import (
     EscrowSubmitted,
     VerifierAccused,
 )
-from agentrooms.domain.money import USDC_MICROS
 from agentrooms.domain.progress import Stage
 from agentrooms.domain.room import ActPosted, PersonSpoke, QuoteExpired, Room, RoomClosed, RoomOpened
 from agentrooms.errors import AgentroomsError
@@ -173,8 +172,8 @@ def _deal(base: _Base, event: DealMoved, room: Room) -> AnyEventFrame:
                 buyer_agent=brief(room, terms.buyer),
                 seller_agent=brief(room, terms.seller),
                 nft=nft(terms.collection, terms.item),
-                price=terms.price_usdc_micros / USDC_MICROS,
-                price_micros=str(terms.price_usdc_micros),
+                price=usdc(terms.price_usdc_micros),
+                price_micros=micros(terms.price_usdc_micros),
                 quote_id=terms.quote,
                 deadline=iso(terms.deadline_ms),
             )
@@ -187,8 +186,8 @@ def _deal(base: _Base, event: DealMoved, room: Room) -> AnyEventFrame:
                 buyer=_party(room, terms.buyer, terms.buyer_wallet),
                 seller=_party(room, terms.seller, terms.seller_wallet),
                 nft=nft(terms.collection, terms.item),
-                price=terms.price_usdc_micros / USDC_MICROS,
-                price_micros=str(terms.price_usdc_micros),
+                price=usdc(terms.price_usdc_micros),
+                price_micros=micros(terms.price_usdc_micros),
             )
         case DealFailed():
             return DealFailedFrame(

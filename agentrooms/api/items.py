@@ -46,25 +46,17 @@ def find_item(home: Home, id_: str) -> NftRow:
     """
     collection, colon, token = id_.partition(":")
     key = nft_id(collection, token) if colon else id_
-    try:
-        return home.reads.run(
-            lambda connection: _row(connection, key) or _unknown(key, collection, token if colon else "")
-        )
-    except NotFound as error:
-        raise Problem(404, str(error), hint="GET /nfts lists those there are; any other is named 0x…:123") from error
 
+    def read(connection: queries.Connection) -> NftRow:
+        try:
+            return queries.nft(connection, key)
+        except NotFound as error:
+            if colon:
+                return NftRow(id_, collection, token)
+            hint = "GET /nfts lists those there are; any other is named 0x…:123"
+            raise Problem(404, str(error), hint=hint) from error
 
-def _row(connection: queries.Connection, key: str) -> NftRow | None:
-    try:
-        return queries.nft(connection, key)
-    except NotFound:
-        return None
-
-
-def _unknown(key: str, collection: str, token: str) -> NftRow:
-    if not token:
-        raise NotFound("nft", key)
-    return NftRow(f"{collection}:{token}", collection, token)
+    return home.reads.run(read)
 
 
 def item_of(home: Home, row: NftRow) -> Item:

@@ -89,11 +89,6 @@ def note(**facts: object) -> None:
         held.update(facts)
 
 
-def request_id() -> str:
-    """Returns the id of the request that is being answered, "" outside of one."""
-    return str((_facts.get() or {}).get("request_id", ""))
-
-
 def redact(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
     """Masks what must not be in a line: fields by their names, texts by their looks."""
     return {str(name): _redacted(str(name), value) for name, value in line.items()}

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
-from agentrooms.accounts.sessions import Sessions
 from agentrooms.api.auth.principal import Principal
 from agentrooms.api.home import Home
 from agentrooms.api.mandates import mandate_for, own_mandate
@@ -88,7 +87,6 @@ def _own_items(
             collection=row.collection,
             token_id=row.token_id,
             name=row.name or f"#{row.token_id}",
-            grade="",
             agent_id=offered.get(row.nft_id),
             deal_id=bound.get(row.nft_id),
         )
@@ -148,7 +146,7 @@ def export_of(home: Home, principal: Principal) -> AccountExport:
         email=email_body(home.contacts.email(user)),
         sessions=tuple(
             SessionBody(created_at=iso(one.created_at_ms), expires_at=iso(one.expires_at_ms))
-            for one in Sessions(home.accounts, 0).of(user)
+            for one in home.sign_in.sessions_of(user)
         ),
         run_ids=tuple(one.id for one in run_states(home.jobs, user=user, limit=RUNS_MAX)),
         cut=tuple(name for name, entries in lists.items() if len(entries) > LIST_MAX),

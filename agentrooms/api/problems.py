@@ -29,17 +29,6 @@ CODES = {
     503: "unavailable",
 }
 """The code of each status where nothing says more."""
-MORE_CODES = (
-    "allowance_missing",
-    "approval_missing",
-    "idempotency_mismatch",
-    "in_progress",
-    "not_owner",
-    "signature_invalid",
-    "token_expired",
-    "token_invalid",
-)
-"""Codes that say more than their status."""
 
 
 class Problem(AgentroomsError):

@@ -75,13 +75,11 @@ class CloseRoom(_Command, frozen=True, kw_only=True, tag="room.close"):
     room: Named
 
 
-class SpawnAgent(_Command, frozen=True, kw_only=True, tag="agent.spawn"):
-    """Let an agent trade from a mock wallet. Money in micro-USDC.
+class _AgentCommand(_Command, frozen=True, kw_only=True):
+    """What every agent is given. Money in micro-USDC.
 
-    The mandate ends after `expiry_rounds`; 0 leaves it to the desk: as long as makes sense in the room.
-
-    A seller's `item` is a token id; None draws one from the sales data. Its `maximum` is by default twice its
-    start. A buyer's `wants` are by default any item. `wallet` is the number of a demo wallet, None a new wallet.
+    The mandate ends after `expiry_rounds`; 0 leaves it to the desk: as long as makes sense in the room. A seller's
+    `maximum` is by default twice its start, a buyer's `wants` any item.
     """
 
     room: Named
@@ -91,12 +89,20 @@ class SpawnAgent(_Command, frozen=True, kw_only=True, tag="agent.spawn"):
     limit_usdc_micros: Price
     start_usdc_micros: Price
     maximum_usdc_micros: Price | None = None
-    item: Named | None = None
     wants: Wants | None = None
-    wallet: Annotated[int, Meta(ge=1, le=1_000)] | None = None
     name: AgentName | None = None
     avatar: Avatar | None = None
     expiry_rounds: Expiry = 0
+
+
+class SpawnAgent(_AgentCommand, frozen=True, kw_only=True, tag="agent.spawn"):
+    """Let an agent trade from a mock wallet: the demo wallet of the number `wallet`, None a new one.
+
+    A seller's `item` is a token id; None draws one from the sales data.
+    """
+
+    item: Named | None = None
+    wallet: Annotated[int, Meta(ge=1, le=1_000)] | None = None
 
 
 class RegisterUser(_Command, frozen=True, kw_only=True, tag="user.register"):
@@ -115,26 +121,14 @@ class FundWallet(_Command, frozen=True, kw_only=True, tag="wallet.fund"):
     wallet: Address
 
 
-class DraftAgent(_Command, frozen=True, kw_only=True, tag="agent.draft"):
+class DraftAgent(_AgentCommand, frozen=True, kw_only=True, tag="agent.draft"):
     """Prepare an agent of a person's own wallet: its keys, and the mandate for the wallet to sign.
 
-    Money and `expiry_rounds` as in `SpawnAgent`. A seller's `item` is the wallet's; a buyer's `wants` are by
-    default any item. `counter` is the wallet's own in the escrow.
+    A seller's `item` is the wallet's. `counter` is the wallet's own in the escrow.
     """
 
     wallet: Address
-    room: Named
-    role: Role
-    strategy: StrategyName
-    style: Style
-    limit_usdc_micros: Price
-    start_usdc_micros: Price
-    maximum_usdc_micros: Price | None = None
     item: Item | None = None
-    wants: Wants | None = None
-    name: AgentName | None = None
-    avatar: Avatar | None = None
-    expiry_rounds: Expiry = 0
     counter: Annotated[int, Meta(ge=0)] = 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -160,6 +161,24 @@ def trade(buyer: Person, seller: Person, admin: Person, watch: Callable[[str, st
     return deal
 
 
+def run_swarm(person: Person, room: str) -> None:
+    """Starts a swarm, watches it deal, pauses, resumes and stops it, and looks at what it did."""
+    asked = {"roomId": room, "preset": "small_test"}
+    swarm = person.ask("POST", "/swarms/spawn", 201, json=asked)["swarm"]
+    assert (swarm["totalAgents"], swarm["buyersCount"], swarm["sellersCount"]) == (5, 2, 3)
+    path = f"/swarms/{swarm['id']}"
+    for action, status in (("pause", "paused"), ("resume", "running")):
+        assert person.ask("PATCH", path, json={"action": action})["swarm"]["status"] == status
+    until(lambda: person.ask("GET", path)["swarm"]["dealsCompleted"])
+    person.ask("PATCH", path, json={"action": "stop"})
+    swarm = person.ask("GET", path)["swarm"]
+    assert len(swarm["agents"]) == 5
+    analytics = person.ask("GET", f"{path}/analytics")["analytics"]
+    assert (analytics["joined"], analytics["dealsCompleted"]) == (5, swarm["dealsCompleted"])
+    assert 0 < analytics["successRate"] <= 1
+    assert min(analytics["volume"], analytics["avgDealTime"]) > 0
+
+
 def sign_out(person: Person) -> None:
     """Refreshes once, then logs out; nothing is good for anything afterwards."""
     person.token = person.ask("POST", "/auth/refresh", json={"refreshToken": person.refresh_token})["accessToken"]
@@ -184,15 +203,16 @@ def _check_frames(frames: list[dict[str, Any]], buyer: str, seller: str) -> None
         assert types.index(earlier) < types.index(later)
 
 
-class Watching:
+class Watching(ABC):
     """A socket that collects frames."""
 
+    @abstractmethod
     def until(self, type_: str) -> list[dict[str, Any]]:
         """Returns all frames up to the first of a type."""
-        raise NotImplementedError
 
     def __enter__(self) -> Self:
         return self
 
+    @abstractmethod
     def __exit__(self, *_error: object) -> None:
         """Closes the socket."""

@@ -16,7 +16,7 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
-from tests.acceptance.prd import TIMEOUT_S, Person, Watching, sign_out, trade, until
+from tests.acceptance.prd import TIMEOUT_S, Person, Watching, run_swarm, sign_out, trade, until
 from tests.cli.system import up
 
 pytestmark = pytest.mark.xdist_group("ray")
@@ -97,7 +97,8 @@ class _SocketIo(Watching):
 
 def test_from_sign_in_to_a_completed_deal_and_out_again(url: str) -> None:
     buyer, seller, admin = (Person(url, KEYS[name]) for name in ("buyer", "seller", "admin"))
-    trade(buyer, seller, admin, lambda room, token: _WebSocket(url, room, token))
+    deal = trade(buyer, seller, admin, lambda room, token: _WebSocket(url, room, token))
+    run_swarm(buyer, deal["roomId"])
     sign_out(buyer)
 
 

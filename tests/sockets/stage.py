@@ -174,7 +174,7 @@ class Process:
         if wallet is None or token in self.revoked:
             raise Problem(401, "the token is not good", code="token_invalid")
         expires_at_s = self.expiring.get(token, int(time.time()) + 3_600)
-        return Principal(user_id(wallet), wallet, False, "t", expires_at_s, "s")
+        return Principal(user_id(wallet), wallet, False, expires_at_s, "s")
 
     def _speak(self, user: Principal, room: str, text: str, id_: str | None) -> None:
         self.said.append((user.wallet, room, text, id_))

@@ -24,12 +24,11 @@ NOBODY_TOO: dict[str, Any] = {"security": [{}]}
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """A user who is signed in. `wallet` in lower case; `session` and `token_id` are those of the access token."""
+    """A user who is signed in. `wallet` in lower case."""
 
     user: str
     wallet: str
     admin: bool
-    token_id: str
     expires_at_s: int
     session: str
 
@@ -38,7 +37,7 @@ def authenticate(home: Home, access_token: str) -> Principal:
     """Returns whose token it is. Raises Problem (401), StoreError."""
     claims = home.sign_in.read(access_token)
     wallet = claims.walletAddress.lower()
-    return Principal(claims.sub, wallet, wallet in home.admins, claims.jti, claims.exp, claims.sid)
+    return Principal(claims.sub, wallet, wallet in home.admins, claims.exp, claims.sid)
 
 
 def maybe_signed_in(home: HomeDep, bearer: Bearer) -> Principal | None:

@@ -15,7 +15,7 @@ import msgspec
 
 from agentrooms.accounts.challenges import CHALLENGE_MS, Challenge, Challenges, ChallengesFull
 from agentrooms.accounts.schema import now_ms
-from agentrooms.accounts.sessions import Granted, SessionEnded, Sessions
+from agentrooms.accounts.sessions import Granted, Session, SessionEnded, Sessions
 from agentrooms.api.auth.siwe import SignInText, domain_of, signed_digest
 from agentrooms.api.auth.tokens import Claims, Tokens, signing_keys
 from agentrooms.api.problems import Problem
@@ -91,6 +91,10 @@ class SignIn:
     def start(self, wallet: str) -> SignedIn:
         """Opens a session of a wallet that has proved itself."""
         return self._with_access(self._sessions.start(wallet))
+
+    def sessions_of(self, user: str) -> list[Session]:
+        """Returns a user's open sessions. Raises StoreError."""
+        return self._sessions.of(user)
 
     def refresh(self, refresh_token: str) -> SignedIn:
         """Uses a refresh token."""

@@ -10,7 +10,8 @@ from agentrooms.accounts.contacts import ADDRESS_CHARACTERS_MAX, CODE_DIGITS, Em
 from agentrooms.accounts.notifications import PAGE_MAX, Kind, Notification
 from agentrooms.api.models.agents import AgentBody, MandateBody
 from agentrooms.api.models.base import Asked, Micros, Time, Usdc, Wire, iso
-from agentrooms.api.models.deals import DealBody, NftRef
+from agentrooms.api.models.deals import DealBody
+from agentrooms.api.models.frames import NftBrief
 from agentrooms.api.models.swarms import SwarmBody
 from agentrooms.jobs.telling import data_of
 from agentrooms.services.outbound import URL_CHARACTERS_MAX
@@ -56,7 +57,7 @@ class DashboardAnswer(Wire):
     dashboard: Dashboard
 
 
-class OwnItem(NftRef):
+class OwnItem(NftBrief):
     """An item of one's own wallet, as the chain says now."""
 
     agent_id: str | None = Field(description="The agent that offers it", examples=[None])
@@ -265,7 +266,7 @@ class Erased(Wire):
 def notification_body(one: Notification) -> NotificationBody:
     """Returns a notification."""
     data = {name: float(value) if name == "price" else value for name, value in data_of(one).items()}
-    read_at = iso(one.read_at_ms) if one.read_at_ms is not None else None
+    read_at = iso(one.read_at_ms)
     return NotificationBody(id=one.id, type=one.kind, data=data, created_at=iso(one.created_at_ms), read_at=read_at)
 
 
@@ -277,7 +278,7 @@ def webhook_fields(one: Webhook) -> dict[str, object]:
         "events": one.events,
         "active": one.active,
         "last_status": one.last_status,
-        "last_at": iso(one.last_at_ms) if one.last_at_ms is not None else None,
+        "last_at": iso(one.last_at_ms),
         "created_at": iso(one.created_at_ms),
     }
 
@@ -291,5 +292,5 @@ def email_body(email: Email | None) -> EmailBody | None:
     """Returns an address."""
     if email is None:
         return None
-    at = iso(email.confirmed_at_ms) if email.confirmed_at_ms is not None else None
+    at = iso(email.confirmed_at_ms)
     return EmailBody(address=email.address, events=email.events, confirmed=email.confirmed, confirmed_at=at)

@@ -289,7 +289,7 @@ def agent_fields(row: ReadAgent) -> dict[str, object]:
         "deal_id": row.deal or row.bound_by,
         **money("deal_price", row.deal_price_usdc_micros),
         "joined_at": iso(row.joined_at_ms),
-        "left_at": iso(row.left_at_ms) if row.left_at_ms is not None else None,
+        "left_at": iso(row.left_at_ms),
         "left_reason": row.left_reason,
     }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, overload
 
 from pydantic import (
     AfterValidator,
@@ -113,11 +113,19 @@ Plain = AfterValidator(_text)
 """Marks a text that is shown to people."""
 
 
+@overload
+def usdc(micros: int) -> float: ...
+@overload
+def usdc(micros: int | None) -> float | None: ...
 def usdc(micros: int | None) -> float | None:
     """Returns an amount as it goes out. A float holds two decimals of such sums without loss."""
     return None if micros is None else micros / USDC_MICROS
 
 
+@overload
+def micros(amount: int) -> str: ...
+@overload
+def micros(amount: int | None) -> str | None: ...
 def micros(amount: int | None) -> str | None:
     """Returns an amount in micro-USDC as it goes out."""
     return None if amount is None else str(amount)
@@ -128,8 +136,14 @@ def money(name: str, amount: int | None) -> dict[str, Any]:
     return {name: usdc(amount), f"{name}_micros": micros(amount)}
 
 
-def iso(at_ms: int) -> str:
+@overload
+def iso(at_ms: int) -> str: ...
+@overload
+def iso(at_ms: int | None) -> str | None: ...
+def iso(at_ms: int | None) -> str | None:
     """Returns a time in milliseconds since 1970 as text."""
+    if at_ms is None:
+        return None
     at = datetime.fromtimestamp(at_ms // 1000, UTC)
     return f"{at:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03}Z"
 

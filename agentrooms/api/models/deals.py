@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 
 from pydantic import Field
 
 from agentrooms.api.models.base import Micros, Time, Usdc, Wire, iso, money
-from agentrooms.domain.deal import Decision, FailReason
+from agentrooms.api.models.frames import NftBrief
+from agentrooms.domain.deal import DealState, Decision, FailReason
 from agentrooms.domain.explain import why_failed
 from agentrooms.domain.progress import Stage, of_state
 from agentrooms.domain.terms import Role
 from agentrooms.projections.read_rows import ReadAgent, ReadDeal, VoteRow
 from agentrooms.projections.read_views import DealEvidence
 
-STATUSES = {"locked": "locked", "verifying": "verifying", "executing": "verifying"}  # states that the PRD names else
+
+class DealStatus(StrEnum):
+    """Where a deal stands, in the PRD's words."""
+
+    LOCKED = "locked"
+    VERIFYING = "verifying"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+def status_of(state: str) -> DealStatus:
+    """Returns the PRD's word for a deal's state."""
+    return DealStatus.VERIFYING if state == DealState.EXECUTING else DealStatus(state)
 
 
 class AgentRef(Wire):
@@ -29,13 +43,9 @@ class AgentRef(Wire):
     swarm_id: str | None = Field(description="Its swarm; null for a person's own agent", examples=[None])
 
 
-class NftRef(Wire):
+class NftRef(NftBrief):
     """The item of a deal."""
 
-    id: str = Field(examples=["nft_7dk3wq5vyx2ra"])
-    collection: str = Field(examples=["0x5fbdb2315678afecb367f032d93f642f64180aa3"])
-    token_id: str = Field(examples=["1234"])
-    name: str = Field(examples=["Punk #1234"])
     grade: str = Field(description="Its class of comparable items; empty for none", examples=["common"])
 
 
@@ -66,7 +76,7 @@ class DealBody(Wire):
 
     id: str = Field(examples=["deal_k3vq5x2ryw7la"])
     room_id: str = Field(examples=["room_lg4yq2x7mk3ve"])
-    status: str = Field(description="locked, verifying, completed or failed", examples=["completed"])
+    status: DealStatus = Field(examples=["completed"])
     stage: Stage = Field(description="What settlement is busy with", examples=["confirmation"])
     percent: int = Field(ge=0, le=100, examples=[100])
     buyer_agent: AgentRef
@@ -133,12 +143,12 @@ def deal_fields(row: ReadDeal, agents: Mapping[str, ReadAgent]) -> dict[str, obj
     floor = row.floor_usdc_micros
     over = row.price_over_floor_usdc_micros
     stage, percent = of_state(row.state, decided=row.decision is not None, sent=row.tx_hash is not None)
-    ended_at = iso(row.ended_at_ms) if row.ended_at_ms is not None else None
+    ended_at = iso(row.ended_at_ms)
     failed = row.fail_reason is not None
     return {
         "id": row.deal,
         "room_id": row.room,
-        "status": STATUSES.get(row.state, row.state),
+        "status": status_of(row.state),
         "stage": stage,
         "percent": percent,
         "buyer_agent": agent_ref(agents[row.buyer]),
@@ -158,7 +168,7 @@ def deal_fields(row: ReadDeal, agents: Mapping[str, ReadAgent]) -> dict[str, obj
             decision=row.decision,
             approvals=row.approvals,
             rejections=row.rejections,
-            certified_at=iso(row.certified_at_ms) if row.certified_at_ms is not None else None,
+            certified_at=iso(row.certified_at_ms),
         ),
         "chain_id": row.chain_id,
         "escrow": row.escrow,

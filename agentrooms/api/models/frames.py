@@ -37,10 +37,10 @@ class PartyBrief(AgentBrief):
 class NftBrief(Wire):
     """An item."""
 
-    id: str
-    collection: str
-    token_id: str = Field(examples=["3100"])
-    name: str
+    id: str = Field(examples=["nft_7dk3wq5vyx2ra"])
+    collection: str = Field(examples=["0x5fbdb2315678afecb367f032d93f642f64180aa3"])
+    token_id: str = Field(examples=["1234"])
+    name: str = Field(examples=["Punk #1234"])
 
 
 class Speaker(Wire):

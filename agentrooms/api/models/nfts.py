@@ -71,6 +71,6 @@ def nft_body(row: NftRow, said: Metadata, owner: str | None) -> NftBody:
         name=row.name or said.name or f"#{row.token_id}",
         image_url=f"/nfts/{row.nft_id}/image",
         owner=owner,
-        minted_at=iso(row.minted_at_ms) if row.minted_at_ms is not None else None,
+        minted_at=iso(row.minted_at_ms),
         metadata=NftMetadata(description=said.description, traits=row.traits or said.traits, note=said.note),
     )

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from typing import TypedDict
 
 from pydantic import Field
 
 from agentrooms.api.frames import brief, log_id, nft
 from agentrooms.api.models.base import Micros, Time, Usdc, Wire, iso, micros, usdc
+from agentrooms.api.models.deals import DealStatus, status_of
 from agentrooms.api.models.frames import AgentBrief, NftBrief, Percent
 from agentrooms.domain import progress
 from agentrooms.domain.agent import Agent
-from agentrooms.domain.deal import Deal, DealState
+from agentrooms.domain.deal import Deal
 from agentrooms.domain.market import Market
-from agentrooms.domain.money import USDC_MICROS
 from agentrooms.domain.progress import Stage
 from agentrooms.domain.room import Quote, Room, RoomStatus
 from agentrooms.domain.terms import AgentStatus, Role, StrategyName, Style
 
-DealStatus = Literal["locked", "verifying", "completed", "failed"]
-_STATUS: dict[DealState, DealStatus] = {
-    DealState.LOCKED: "locked",
-    DealState.VERIFYING: "verifying",
-    DealState.EXECUTING: "verifying",  # the PRD has no other word
-    DealState.COMPLETED: "completed",
-    DealState.FAILED: "failed",
-}
 DEALS_ENDED_SHOWN = 20  # the latest; all live ones are shown
 
 
@@ -177,8 +169,8 @@ def _quote(quote: Quote) -> QuoteState:
         id=quote.id,
         agent_id=quote.agent,
         side=quote.side,
-        price=quote.price_usdc_micros / USDC_MICROS,
-        price_micros=str(quote.price_usdc_micros),
+        price=usdc(quote.price_usdc_micros),
+        price_micros=micros(quote.price_usdc_micros),
         token_id=quote.token_id,
         to=quote.to,
         round=quote.round,
@@ -189,13 +181,13 @@ def _deal(room: Room, deal: Deal) -> DealBrief:
     terms, (stage, percent) = deal.terms, progress.of_deal(deal)
     return DealBrief(
         id=terms.deal,
-        status=_STATUS[deal.state],
+        status=status_of(deal.state),
         stage=stage,
         percent=percent,
         buyer_agent=brief(room, terms.buyer),
         seller_agent=brief(room, terms.seller),
         nft=nft(terms.collection, terms.item),
-        price=terms.price_usdc_micros / USDC_MICROS,
-        price_micros=str(terms.price_usdc_micros),
+        price=usdc(terms.price_usdc_micros),
+        price_micros=micros(terms.price_usdc_micros),
         tx_hash=deal.tx_hash,
     )

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from agentrooms.api.models.base import Asked, Plain, Time, Wire, iso
 from agentrooms.api.models.records import wire_of, wired
-from agentrooms.api.models.swarms import Preset
+from agentrooms.api.models.swarms import Sized
 from agentrooms.jobs.queue import State
 from agentrooms.jobs.runs import CHANGE_CHARACTERS_MAX, CHANGES_MAX, RunState
 from agentrooms.live.commands import SEED_MAX
-from agentrooms.sim.settings import SIDE_MAX, RunSettings
+from agentrooms.sim.settings import RunSettings
 
 if TYPE_CHECKING:
     SettingsBody = Wire
@@ -24,21 +24,11 @@ RUN_ID_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 EVENT_MAX = 10**9
 
 
-class StartRunAsked(Asked):
+class StartRunAsked(Sized):
     """A run to make, by preset or by its buyers and sellers. The same seed and sizes are the same run, to the byte."""
 
-    preset: Preset | None = Field(default=None, examples=["small_test"])
-    buyers: int | None = Field(default=None, ge=1, le=SIDE_MAX, strict=True)
-    sellers: int | None = Field(default=None, ge=1, le=SIDE_MAX, strict=True)
     seed: int = Field(ge=0, le=SEED_MAX, strict=True, examples=[7])
     chain: Literal["ledger", "devnet"] = Field(default="ledger", description="What its deals settle on")
-
-    @model_validator(mode="after")
-    def _sized_once(self) -> StartRunAsked:
-        by_numbers = self.buyers is not None and self.sellers is not None
-        if (self.buyers is None) != (self.sellers is None) or by_numbers == (self.preset is not None):
-            raise ValueError("give a preset, or buyers and sellers")
-        return self
 
 
 class ForkAsked(Asked):
@@ -103,5 +93,5 @@ def run_body(state: RunState) -> RunBody:
         result=state.result,
         error=state.error,
         created_at=iso(state.created_at_ms),
-        ended_at=iso(state.ended_at_ms) if state.ended_at_ms is not None else None,
+        ended_at=iso(state.ended_at_ms),
     )

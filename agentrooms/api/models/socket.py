@@ -65,7 +65,6 @@ class Ping(Asked):
     id: MessageId | None = None
 
 
-FirstMessage = Annotated[Auth | Spectate, Field(discriminator="type")]
 ClientMessage = Annotated[Auth | Spectate | JoinRoom | LeaveRoom | SendMessage | Ping, Field(discriminator="type")]
 
 

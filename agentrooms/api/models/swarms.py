@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -28,31 +27,31 @@ def _whole(value: Any) -> Any:  # noqa: ANN401 - whatever a body holds
 Speed = Annotated[Literal[0, 1, 10], BeforeValidator(_whole)]
 
 
-class Preset(StrEnum):
-    """The PRD's presets."""
-
-    SMALL_TEST = "small_test"
-    BALANCED_MARKET = "balanced_market"
-    HIGH_COMPETITION = "high_competition"
-    BUYERS_MARKET = "buyers_market"
+Preset = Literal["small_test", "balanced_market", "high_competition", "buyers_market"]
+"""The PRD's presets; their sizes are `sim.settings.PRESETS`."""
 
 
-class SpawnSwarmAsked(Asked):
-    """A swarm, by its preset or by its buyers and sellers. Without a room it opens one of its own."""
+class Sized(Asked):
+    """How many agents a swarm or a run has: by preset, or by its buyers and sellers."""
 
-    room_id: Id | None = Field(default=None, examples=["room_lg4yq2x7mk3ve"])
     preset: Preset | None = Field(default=None, examples=["small_test"])
     buyers: int | None = Field(default=None, ge=1, le=SIDE_MAX, strict=True)
     sellers: int | None = Field(default=None, ge=1, le=SIDE_MAX, strict=True)
-    seed: int | None = Field(default=None, ge=0, le=SEED_MAX, strict=True, description="What its agents are drawn from")
-    speed: Speed = Field(default=1, description="Times room time; 0 is as fast as it goes")
 
     @model_validator(mode="after")
-    def _sized_once(self) -> SpawnSwarmAsked:
+    def _sized_once(self) -> Self:
         by_numbers = self.buyers is not None and self.sellers is not None
         if (self.buyers is None) != (self.sellers is None) or by_numbers == (self.preset is not None):
             raise ValueError("give a preset, or buyers and sellers")
         return self
+
+
+class SpawnSwarmAsked(Sized):
+    """A swarm, by its preset or by its buyers and sellers. Without a room it opens one of its own."""
+
+    room_id: Id | None = Field(default=None, examples=["room_lg4yq2x7mk3ve"])
+    seed: int | None = Field(default=None, ge=0, le=SEED_MAX, strict=True, description="What its agents are drawn from")
+    speed: Speed = Field(default=1, description="Times room time; 0 is as fast as it goes")
 
 
 class SteerSwarmAsked(Asked):

@@ -36,12 +36,12 @@ from agentrooms.api.models.account import (
     webhook_fields,
 )
 from agentrooms.api.models.agents import agent_body
-from agentrooms.api.models.base import money, problems
+from agentrooms.api.models.base import PAGE, money, problems
 from agentrooms.api.models.deals import deal_body
 from agentrooms.api.models.swarms import SwarmBody, swarm_fields
 from agentrooms.api.portfolio import export_of, portfolio_of
 from agentrooms.api.problems import Problem
-from agentrooms.api.reading import PAGE_DEFAULT, Cursor, Limit, number_key, text_key
+from agentrooms.api.reading import Cursor, Limit, number_key, text_key
 from agentrooms.api.routes.common import UNCACHED, CommandId, PathId, page_of
 from agentrooms.api.strict import StrictRoute
 from agentrooms.domain.swarm import SwarmStatus
@@ -91,7 +91,7 @@ def list_notifications(
     principal: SignedIn,
     unread: Annotated[bool, Query(description="Only those one has not read")] = False,
     cursor: Cursor = None,
-    limit: Limit = PAGE_DEFAULT,
+    limit: Limit = PAGE,
 ) -> NotificationsPage:
     """What one was told, the newest first. The oldest of many are let go."""
     user, before = principal.user, number_key(cursor)

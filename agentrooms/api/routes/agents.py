@@ -34,9 +34,9 @@ from agentrooms.api.models.agents import (
     agent_fields,
     performance_of,
 )
-from agentrooms.api.models.base import iso, problems
+from agentrooms.api.models.base import PAGE, iso, problems
 from agentrooms.api.models.deals import deal_body
-from agentrooms.api.reading import PAGE_DEFAULT, Cursor, Limit, cursor_of, number_key, text_key
+from agentrooms.api.reading import Cursor, Limit, cursor_of, number_key, text_key
 from agentrooms.api.routes.common import (
     ID_CHARACTERS_MAX,
     ID_PATTERN,
@@ -146,7 +146,7 @@ def list_agents(
     swarm_id: OfSwarm = None,
     present: Present = None,
     cursor: Cursor = None,
-    limit: Limit = PAGE_DEFAULT,
+    limit: Limit = PAGE,
 ) -> AgentsPage:
     """Agents by id, all or those of a room or a swarm."""
     after = text_key(cursor)
@@ -163,7 +163,7 @@ def list_my_agents(
     room_id: OfRoom = None,
     present: Present = None,
     cursor: Cursor = None,
-    limit: Limit = PAGE_DEFAULT,
+    limit: Limit = PAGE,
 ) -> AgentsPage:
     """Agents of one's own wallet, by id."""
     after, user = text_key(cursor), principal.user
@@ -211,7 +211,7 @@ def remove_agent(home: HomeDep, principal: SignedIn, id: PathId, command: Comman
     responses=problems(403, 404),
 )
 def list_reasons(
-    home: HomeDep, principal: SignedIn, id: PathId, cursor: Cursor = None, limit: Limit = PAGE_DEFAULT
+    home: HomeDep, principal: SignedIn, id: PathId, cursor: Cursor = None, limit: Limit = PAGE
 ) -> ReasonsPage:
     """Which rule of its strategy each act came from, and on what numbers. For the agent's owner alone.
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
 from agentrooms.api.auth.principal import SignedIn
 from agentrooms.api.home import HomeDep
-from agentrooms.api.models.base import problems
+from agentrooms.api.models.base import PAGE, problems
 from agentrooms.api.models.certificate import CertificateAnswer, certificate_of
-from agentrooms.api.models.deals import DealAnswer, DealsPage, MyDealsPage, deal_body, deal_detail
+from agentrooms.api.models.deals import DealAnswer, DealsPage, DealStatus, MyDealsPage, deal_body, deal_detail
 from agentrooms.api.problems import Problem
-from agentrooms.api.reading import PAGE_DEFAULT, Cursor, Limit, etagged, number_key
+from agentrooms.api.reading import Cursor, Limit, etagged, number_key
 from agentrooms.api.routes.common import ID_CHARACTERS_MAX, ID_PATTERN, PathId, page_of
 from agentrooms.api.strict import StrictRoute
 from agentrooms.projections import queries
@@ -24,21 +23,12 @@ router = APIRouter(route_class=StrictRoute, tags=["deals"])
 OFFSET_MAX = 100_000
 
 
-class DealStatus(StrEnum):
-    """Where a deal stands, in the PRD's words."""
-
-    LOCKED = "locked"
-    VERIFYING = "verifying"
-    COMPLETED = "completed"
-    FAILED = "failed"
-
-
 @router.get("/deals/my", operation_id="listMyDeals", summary="List one's deals")
 def list_my_deals(
     home: HomeDep,
     principal: SignedIn,
     status: DealStatus | None = None,
-    limit: Limit = PAGE_DEFAULT,
+    limit: Limit = PAGE,
     offset: Annotated[int, Query(ge=0, le=OFFSET_MAX)] = 0,
     cursor: Cursor = None,
 ) -> MyDealsPage:
@@ -63,7 +53,7 @@ def list_deals(
     room_id: Annotated[str | None, Query(alias="roomId", pattern=ID_PATTERN, max_length=ID_CHARACTERS_MAX)] = None,
     status: DealStatus | None = None,
     cursor: Cursor = None,
-    limit: Limit = PAGE_DEFAULT,
+    limit: Limit = PAGE,
 ) -> DealsPage:
     """Deals, the newest lock first, all or those of a room or a status."""
     after = number_key(cursor)

@@ -11,7 +11,7 @@ from pydantic import AwareDatetime
 from agentrooms.api.auth.principal import Admin, SignedIn
 from agentrooms.api.collections import address_of, names_of, require_erc721
 from agentrooms.api.home import Home, HomeDep
-from agentrooms.api.models.base import problems
+from agentrooms.api.models.base import PAGE, problems
 from agentrooms.api.models.deals import deal_body
 from agentrooms.api.models.room_state import RoomState
 from agentrooms.api.models.rooms import (
@@ -30,7 +30,7 @@ from agentrooms.api.models.rooms import (
     room_fields,
     stats_of,
 )
-from agentrooms.api.reading import PAGE_DEFAULT, Cursor, Limit, etagged, text_key
+from agentrooms.api.reading import Cursor, Limit, etagged, text_key
 from agentrooms.api.routes.common import NDJSON, CommandId, PathId, page_of
 from agentrooms.api.sockets.reading import frames_after, state_at
 from agentrooms.api.strict import StrictRoute
@@ -62,7 +62,7 @@ def list_rooms(
     collection: Annotated[str | None, Query(pattern=r"^[ -~]{1,100}$", description="Address or name")] = None,
     status: RoomStatus | None = None,
     cursor: Cursor = None,
-    limit: Limit = PAGE_DEFAULT,
+    limit: Limit = PAGE,
 ) -> RoomsPage:
     """Rooms by id, all or those of a collection or a status."""
     wanted = None if collection is None else address_of(home, collection)

@@ -13,10 +13,10 @@ from fastapi.responses import StreamingResponse
 from agentrooms.api.auth.principal import SignedIn
 from agentrooms.api.home import Home, HomeDep
 from agentrooms.api.limits import HOUR_S
-from agentrooms.api.models.base import problems
+from agentrooms.api.models.base import PAGE, problems
 from agentrooms.api.models.runs import RUN_ID_PATTERN, ForkAsked, RunAnswer, RunsPage, StartRunAsked, run_body
 from agentrooms.api.problems import Problem
-from agentrooms.api.reading import PAGE_DEFAULT, Cursor, Limit, number_key
+from agentrooms.api.reading import Cursor, Limit, number_key
 from agentrooms.api.routes.common import NDJSON, CommandId, page_of
 from agentrooms.api.strict import StrictRoute
 from agentrooms.chain.spec import ChainMode
@@ -47,7 +47,7 @@ def list_runs(
     principal: SignedIn,
     mine: Annotated[bool, Query(description="Only those one had made")] = False,
     cursor: Cursor = None,
-    limit: Limit = PAGE_DEFAULT,
+    limit: Limit = PAGE,
 ) -> RunsPage:
     """Runs, the newest first. Of those that ended long ago none is listed any more, but their archives stay."""
     user = principal.user if mine else None

@@ -13,7 +13,7 @@ from agentrooms.api.exports import Table, archive_of, lines_of, table_of
 from agentrooms.api.home import Home, HomeDep
 from agentrooms.api.limits import HOUR_S
 from agentrooms.api.models.agents import agent_body
-from agentrooms.api.models.base import problems
+from agentrooms.api.models.base import PAGE, problems
 from agentrooms.api.models.swarms import (
     AnalyticsAnswer,
     SpawnSwarmAsked,
@@ -25,7 +25,7 @@ from agentrooms.api.models.swarms import (
     swarm_fields,
     swarm_figures,
 )
-from agentrooms.api.reading import PAGE_DEFAULT, Cursor, Limit, text_key
+from agentrooms.api.reading import Cursor, Limit, text_key
 from agentrooms.api.routes.common import (
     ID_CHARACTERS_MAX,
     ID_PATTERN,
@@ -83,9 +83,7 @@ def spawn_swarm(home: HomeDep, principal: SignedIn, command: CommandId, body: Sp
 
 
 @router.get("/swarms", operation_id="listSwarms", summary="List swarms")
-def list_swarms(
-    home: HomeDep, room_id: OfRoom = None, cursor: Cursor = None, limit: Limit = PAGE_DEFAULT
-) -> SwarmsPage:
+def list_swarms(home: HomeDep, room_id: OfRoom = None, cursor: Cursor = None, limit: Limit = PAGE) -> SwarmsPage:
     """Swarms by id, all or those of a room."""
     after = text_key(cursor)
     rows = home.reads.run(lambda read: queries.swarms(read, room=room_id, after=after, limit=limit + 1))
