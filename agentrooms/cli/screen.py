@@ -25,6 +25,10 @@ class Patience:
         self._stop = stop
         self._until = time.monotonic() + seconds if seconds is not None else None
 
+    def at_most(self, seconds: float | None) -> Patience:
+        """Returns the same patience with so many seconds from now on."""
+        return Patience(self._stop, seconds)
+
     def goes(self) -> bool:
         """Tells whether to go on."""
         return not self._stop.is_set() and (self._until is None or time.monotonic() < self._until)

@@ -49,7 +49,7 @@ def up(
     from contextlib import ExitStack
 
     from agentrooms.cli.console import talk
-    from agentrooms.cli.screen import cut_short, interruptible, is_screen
+    from agentrooms.cli.screen import interruptible, is_screen
     from agentrooms.cli.serving import serving
     from agentrooms.live import system
     from agentrooms.services.listening import listening
@@ -57,13 +57,17 @@ def up(
 
     settings = load_settings()
     with ExitStack() as ends:
-        ends.enter_context(cut_short())
+        starting = ends.enter_context(interruptible())
+
+        def said(what: str, took_s: float) -> None:
+            talk(f"  {what:<9} {took_s:5.1f} s")
+            if not starting.goes():  # between two steps: what is cut in its middle may leave something behind
+                raise KeyboardInterrupt
+
         listener = ends.enter_context(listening(settings.api_host, settings.api_port)) if api else None
         talk(f"Starting in {settings.agentrooms_data}:")
-        running = ends.enter_context(
-            system.started(settings, "agentrooms up", lambda what, took_s: talk(f"  {what:<9} {took_s:5.1f} s"))
-        )
-        patience = ends.enter_context(interruptible(seconds))
+        running = ends.enter_context(system.started(settings, "agentrooms up", said))
+        patience = starting.at_most(seconds)
         if listener is not None:
             url = ends.enter_context(serving(running, listener))
             talk(f"The API is at {url}, described at {url}/api/docs.")

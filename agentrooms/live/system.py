@@ -70,15 +70,15 @@ def _start(settings: Settings, folder: DataFolder, ends: ExitStack, say: Say) ->
     """Starts services side by side, Ray in this thread: it sets handlers of signals."""
     database_url = settings.database_url.get_secret_value() if settings.database_url else None
     redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
-    with ThreadPoolExecutor(2) as pool:
+    if redis_url is None:
+        ends.callback(_stop, Redis(folder.redis))
+    if database_url is None:
+        ends.callback(_stop, Postgres(folder.postgres))
+    with ThreadPoolExecutor(2) as pool:  # its end waits until nothing is being started any more
         database: Future[Database] = pool.submit(_timed, say, "postgres", lambda: _database(database_url, folder))
         cache: Future[Cache] = pool.submit(
             _timed, say, "redis", lambda: connect_or_start_redis(redis_url, folder.redis)
         )
-        if redis_url is None:
-            ends.callback(_stop, cache, Redis(folder.redis))
-        if database_url is None:
-            ends.callback(_stop, database, Postgres(folder.postgres))
         chain = _timed(say, "chain", lambda: ends.enter_context(chain_of(settings, folder)))
         cluster = _timed(say, "ray", lambda: _ray(settings, ends))
         dsn, cache_url = database.result().dsn, cache.result().url
@@ -125,9 +125,8 @@ def scope_of(secret: bytes) -> str:
     return f"live-{installation_id(secret)[:12]}"
 
 
-def _stop(starting: Future[Database] | Future[Cache], server: Postgres | Redis) -> None:
+def _stop(server: Postgres | Redis) -> None:
     """Stops a server of our own, also when its start was cut or has failed halfway."""
-    starting.exception()  # waits until nothing is being started any more
     with suppress(AgentroomsError):
         server.stop()
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import psutil
 import ray
+from ray._private import utils as ray_utils
 from ray._private import worker as ray_worker
 
 from agentrooms.errors import AgentroomsError
@@ -186,13 +187,18 @@ def _quiet() -> None:
 
 @contextlib.contextmanager
 def _keeping_sigterm() -> Iterator[None]:
-    """Keeps a handler of SIGTERM that is there; Ray sets its own over it."""
+    """Keeps a handler of SIGTERM that is there: of Ray's two, one ends a start in its middle, the other aborts."""
     before = signal.getsignal(signal.SIGTERM)
+    if not callable(before) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    sets = ray_utils.set_sigterm_handler
+    ray_utils.set_sigterm_handler = lambda _handler: None
     try:
         yield
     finally:
-        if callable(before) and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, before)
+        ray_utils.set_sigterm_handler = sets
+        signal.signal(signal.SIGTERM, before)  # over that of Ray's core
 
 
 def _probe(address: str) -> None:

@@ -91,7 +91,7 @@ def test_a_start_that_is_cut_leaves_nothing_behind(tmp_path: Path, number: signa
         wait_for(lambda: moment in cut.err or cut.process.poll() is not None, cut.tell)
         assert moment in cut.err
         assert cut.end(number) == 130, cut.tell()
-        assert "actors" not in cut.err
+        assert "The API is at" not in cut.err
         wait_for(lambda: not cut.left(), lambda: str(cut.left()))
 
 

@@ -90,7 +90,7 @@ def test_a_slow_reader_is_told_to_come_again_and_holds_up_nobody(process: Proces
         first, sessions = room.head + 1, list(process.sockets.sessions)  # one that is closed is soon forgotten there
         while not any(session.outbox.closing for session in sessions):
             room.round(400)
-        assert quick.until(room.head) == list(range(first, room.head + 1))
+            assert quick.until(room.head) == list(range(first, room.head + 1))
         assert slow.closed() == (4409, "lagged, resume with after")
         seqs = [event["seq"] for event in slow.events]
         assert seqs == list(range(first, first + len(seqs)))
