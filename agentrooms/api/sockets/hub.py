@@ -166,7 +166,8 @@ class Hub:
     async def _look_on(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._look_now.wait(), self._look_s if self.redis_is_here else POLL_S)
+                async with asyncio.timeout(self._look_s if self.redis_is_here else POLL_S):
+                    await self._look_now.wait()
             self._look_now.clear()
             try:
                 await self._look()

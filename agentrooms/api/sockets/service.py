@@ -106,7 +106,8 @@ class Sockets:
         self.close_all()
         if self.sessions:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._nobody.wait(), SHUTDOWN_S)
+                async with asyncio.timeout(SHUTDOWN_S):
+                    await self._nobody.wait()
         for end in list(self.sessions.values()):
             end()
         if self._ticking is not None:
@@ -115,7 +116,8 @@ class Sockets:
         await self.hub.stop()
         await self._socketio.stop()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._write_presence(), SHUTDOWN_S)
+            async with asyncio.timeout(SHUTDOWN_S):
+                await self._write_presence()
         for pool in (self._readers, self._speakers, self._presence_worker):
             pool.shutdown(wait=False, cancel_futures=True)
 
