@@ -30,6 +30,7 @@ class Operations:
     list_agents = Operation(agents.list_agents)
     list_my_agents = Operation(agents.list_my_agents)
     get_agent = Operation(agents.get_agent)
+    get_agent_history = Operation(agents.get_agent_history)
     steer_agent = Operation(agents.steer_agent)
     remove_agent = Operation(agents.remove_agent)
     list_reasons = Operation(agents.list_reasons)

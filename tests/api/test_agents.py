@@ -11,7 +11,10 @@ import msgspec
 import pytest
 
 from agentrooms.api.home import Home
+from agentrooms.api.models.base import iso
 from agentrooms.domain.mandate import typed_data
+from agentrooms.events.postgres import connect
+from agentrooms.jobs.schema import SCHEMA as JOBS
 from agentrooms.live.commands import OpenRoom
 from agentrooms.live.drafts import load_draft
 from tests.api.system import running_home
@@ -294,3 +297,27 @@ def spelled(micros: int) -> list[bytes]:
 def test_the_search_for_limits_finds_what_is_there() -> None:
     for text in (b"90.17", b'"90170000"', b"0x" + (90_170_000).to_bytes(32, "big").hex().encode()):
         assert found_in(msgspec.json.encode({"x": text.decode()})) == ["9017"]
+
+
+def test_the_history_of_an_agent_is_read_in_pages_and_goes_with_its_owner(scene: Scene) -> None:
+    agent, user = scene.buyer["id"], scene.buyer["userId"]
+    times = [1_795_341_600_000, 1_795_341_900_001]
+    with connect(scene.home.running.dsn, JOBS) as connection:
+        for at_ms, savings in zip(times, (None, 1_250_000), strict=True):
+            row = [agent, at_ms, user, 12, 1, 0, savings, None]
+            connection.execute("INSERT INTO agent_history VALUES (%s, %s, %s, %s, %s, %s, %s, %s)", row)
+    page = scene.nobody.read(f"/agents/{agent}/history?limit=1")
+    rest = scene.nobody.read(f"/agents/{agent}/history?after={page['nextAfter']}")
+    assert [one["at"] for one in page["points"] + rest["points"]] == list(map(iso, times))
+    assert rest["points"][0] == {
+        "at": "2026-11-22T10:05:00.001Z",
+        "messages": 12,
+        "dealsCompleted": 1,
+        "dealsFailed": 0,
+        "savings": 1.25,
+        "savingsMicros": "1250000",
+        "earnings": None,
+        "earningsMicros": None,
+    }
+    scene.home.jobs.forget(user)
+    assert scene.nobody.read(f"/agents/{agent}/history") == {"points": [], "nextAfter": None}

@@ -102,6 +102,7 @@ WHO_MAY: dict[str, Row] = {
     "listAgents": Row(ANYBODY, query="limit=100"),
     "listMyAgents": Row(SIGNED_IN),
     "getAgent": Row(ANYBODY, id=of("agent")),
+    "getAgentHistory": Row(ANYBODY, id=of("agent")),
     "steerAgent": Row(OWNER, id=of("agent"), body=same({"action": "pause"})),
     "removeAgent": Row(OWNER, id=of("doomed_agent")),
     "listReasons": Row(OWNER, id=of("agent")),

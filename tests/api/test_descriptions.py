@@ -30,7 +30,7 @@ SCHEMAS = Path(__file__).parent / "schemas"
 OPEN = {
     *("challenge", "verify", "refresh", "getChain", "verifyOwnership"),
     *("listRooms", "getRoom", "getRoomStats", "getRoomHistory", "listRoomEvents", "getRoomState"),
-    *("listAgents", "listSwarms", "getSwarm", "getSwarmAnalytics", "listDeals", "getDeal"),
+    *("listAgents", "getAgentHistory", "listSwarms", "getSwarm", "getSwarmAnalytics", "listDeals", "getDeal"),
     *("getCertificate", "listNfts", "getNft", "getNftImage"),
     *("getHealth", "getReadiness", "getMetrics"),
 }

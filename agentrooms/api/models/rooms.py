@@ -11,7 +11,6 @@ from agentrooms.api.models.deals import DealBody
 from agentrooms.api.models.frames import RoomFrame
 from agentrooms.domain.collection import NAME_CHARACTERS_MAX as COLLECTION_NAME_CHARACTERS_MAX
 from agentrooms.domain.room import CloseReason, RoomStatus
-from agentrooms.jobs.analytics import RoomPoint
 from agentrooms.live.commands import NAME_CHARACTERS_MAX, ROUND_MS_MIN
 from agentrooms.projections.read_rows import RoomRow
 from agentrooms.projections.read_views import RoomStatistics
@@ -114,31 +113,6 @@ class StatsAnswer(Wire):
     stats: RoomStats
 
 
-class HistoryPoint(Wire):
-    """A room's figures at a moment; null where nothing stood."""
-
-    at: Time
-    floor_price: Usdc | None
-    floor_price_micros: Micros | None
-    top_bid: Usdc | None
-    top_bid_micros: Micros | None
-    active_agents: int = Field(examples=[5])
-    messages: int = Field(examples=[88])
-    deals_completed: int = Field(examples=[4])
-    deals_failed: int = Field(examples=[1])
-    volume: Usdc
-    volume_micros: Micros
-
-
-class HistoryPage(Wire):
-    """Figures of a room in order of time."""
-
-    points: tuple[HistoryPoint, ...]
-    next_after: Time | None = Field(
-        description="`after` of the next page; null when it is not there yet", examples=[None]
-    )
-
-
 class EventsPage(Wire):
     """Events of a room in order."""
 
@@ -234,22 +208,6 @@ def stats_of(row: RoomStatistics, floors: list[int]) -> RoomStats:
             "messages": row.messages,
             "price_history": tuple(money("floor", floor)["floor"] for floor in floors),
             "price_history_micros": tuple(str(floor) for floor in floors),
-        }
-    )
-
-
-def point_of(point: RoomPoint) -> HistoryPoint:
-    """Returns a room's figures at a moment."""
-    return HistoryPoint.model_validate(
-        {
-            "at": iso(point.at_ms),
-            **money("floor_price", point.floor_usdc_micros),
-            **money("top_bid", point.top_bid_usdc_micros),
-            "active_agents": point.active_agents,
-            "messages": point.messages,
-            "deals_completed": point.deals_completed,
-            "deals_failed": point.deals_failed,
-            **money("volume", point.volume_usdc_micros),
         }
     )
 

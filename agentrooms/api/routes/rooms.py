@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AwareDatetime
 
 from agentrooms.api.auth.principal import Admin, SignedIn
 from agentrooms.api.collections import address_of, names_of, require_erc721
@@ -17,7 +15,6 @@ from agentrooms.api.models.room_state import RoomState
 from agentrooms.api.models.rooms import (
     CloseRoomAsked,
     EventsPage,
-    HistoryPage,
     OpenRoomAsked,
     RoomAnswer,
     RoomBody,
@@ -26,7 +23,6 @@ from agentrooms.api.models.rooms import (
     Said,
     SayAsked,
     StatsAnswer,
-    point_of,
     room_fields,
     stats_of,
 )
@@ -36,7 +32,6 @@ from agentrooms.api.sockets.reading import frames_after, state_at
 from agentrooms.api.strict import StrictRoute
 from agentrooms.domain.eip712 import is_address
 from agentrooms.domain.room import RoomStatus
-from agentrooms.jobs.analytics import POINTS_MAX
 from agentrooms.live.commands import CloseRoom, OpenRoom, Speak
 from agentrooms.projections import queries
 from agentrooms.projections.read_rows import ReadAgent, ReadDeal, RoomRow
@@ -46,8 +41,6 @@ router = APIRouter(route_class=StrictRoute, tags=["rooms"])
 RECENT_DEALS = 3
 EVENTS_MAX = 1_000  # of one page
 EVENTS = 100
-POINTS = 288  # a day of five-minute points
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 LINES: dict[str, Any] = {
     "content": {NDJSON: {"schema": {"type": "string"}, "example": '{"type":"room_closed","seq":42, …}\n'}}
@@ -135,25 +128,6 @@ def get_room_stats(home: HomeDep, id: PathId) -> StatsAnswer:
     """The market of a room in figures, with its last ten floor prices."""
     row, floors = home.reads.run(lambda read: (queries.statistics(read, id), queries.recent_floors(read, id)))
     return StatsAnswer(stats=stats_of(row, floors))
-
-
-@router.get(
-    "/rooms/{id}/history", operation_id="getRoomHistory", summary="Get a room's history", responses=problems(404)
-)
-def get_room_history(
-    home: HomeDep,
-    id: PathId,
-    after: Annotated[
-        AwareDatetime | None, Query(description="Time of the last point one has", examples=["2026-11-22T10:00:00.000Z"])
-    ] = None,
-    limit: Annotated[int, Query(ge=1, le=POINTS_MAX)] = POINTS,
-) -> HistoryPage:
-    """A room's figures every five minutes, where they had changed, in order of time. A month is kept."""
-    home.reads.run(lambda read: queries.room(read, id))
-    after_ms = 0 if after is None else (after - EPOCH) // timedelta(milliseconds=1)
-    found = home.history.room(id, after_ms=after_ms, limit=limit)
-    points = tuple(map(point_of, found))
-    return HistoryPage(points=points, next_after=points[-1].at if len(points) == limit else None)
 
 
 @router.get(

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from agentrooms.api.models.agents import AgentAnswer, AgentsPage, DraftAnswer, ReasonsPage, Removed
+from agentrooms.api.models.history import AgentHistoryPage
 from agentrooms.client.call import Call, Usdc, at, get, write
 
 
@@ -59,6 +60,11 @@ def list_my_agents(
 def get_agent(agent: str) -> Call[AgentAnswer]:
     """Gets an agent; its owner sees its limits."""
     return get(at("agents", agent), AgentAnswer)
+
+
+def get_agent_history(agent: str, *, after: str | None = None, limit: int | None = None) -> Call[AgentHistoryPage]:
+    """Gets how a person's agent did, every five minutes at most, after a time such as a point's `at`."""
+    return get(at("agents", agent, "history"), AgentHistoryPage, after=after, limit=limit)
 
 
 def steer_agent(agent: str, action: Literal["pause", "resume"]) -> Call[AgentAnswer]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from agentrooms.api.models.history import RoomHistoryPage
 from agentrooms.api.models.room_state import RoomState
-from agentrooms.api.models.rooms import EventsPage, HistoryPage, RoomAnswer, RoomsPage, Said, StatsAnswer
+from agentrooms.api.models.rooms import EventsPage, RoomAnswer, RoomsPage, Said, StatsAnswer
 from agentrooms.client.call import Call, at, get, write
 
 
@@ -50,9 +51,9 @@ def get_room_stats(room: str) -> Call[StatsAnswer]:
     return get(at("rooms", room, "stats"), StatsAnswer)
 
 
-def get_room_history(room: str, *, after: str | None = None, limit: int | None = None) -> Call[HistoryPage]:
+def get_room_history(room: str, *, after: str | None = None, limit: int | None = None) -> Call[RoomHistoryPage]:
     """Gets a room's figures as they changed, every five minutes at most, after a time such as a point's `at`."""
-    return get(at("rooms", room, "history"), HistoryPage, after=after, limit=limit)
+    return get(at("rooms", room, "history"), RoomHistoryPage, after=after, limit=limit)
 
 
 def list_room_events(room: str, *, after: int = 0, limit: int | None = None) -> Call[EventsPage]:
