@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 
 from agentrooms.client.problem import AnswerUnreadable
+from agentrooms.errors import InvalidInput
 
 Answer = TypeVar("Answer")
 Value = str | int | float | bool | Decimal | None | dict[str, Any] | list[Any]
@@ -37,11 +38,13 @@ class Call(Generic[Answer]):
     key: str | None = None
     anonymous: bool = False
     """Whether no token goes along."""
+    harmless: bool = False
+    """Whether it may be sent again without a key."""
 
     @property
     def is_repeatable(self) -> bool:
         """Whether it does the same when it is sent twice."""
-        return self.method == "GET" or self.key is not None
+        return self.method == "GET" or self.key is not None or self.harmless
 
     def read(self, body: bytes) -> Answer:
         """Returns the answer. Raises AnswerUnreadable."""
@@ -65,15 +68,21 @@ def get(path: str, answer: type[Answer], **query: Value) -> Call[Answer]:
     return Call("GET", path, answer, {to_camel(name): _text(one) for name, one in query.items() if one is not None})
 
 
-def write(method: str, path: str, answer: type[Answer], *, anonymous: bool = False, **fields: Value) -> Call[Answer]:
+def write(
+    method: str, path: str, answer: type[Answer], *, anonymous: bool = False, harmless: bool = False, **fields: Value
+) -> Call[Answer]:
     """Returns a call that changes something. Fields that are None are left out; money goes out as text."""
     given = {to_camel(name): None if value == NULL else value for name, value in fields.items() if value is not None}
     body = json.dumps(given, default=str).encode() if given else None
-    return Call(method, path, answer, body=body, key=None if anonymous else secrets.token_hex(16), anonymous=anonymous)
+    key = None if anonymous else secrets.token_hex(16)
+    return Call(method, path, answer, body=body, key=key, anonymous=anonymous, harmless=harmless)
 
 
 def at(*parts: str) -> str:
-    """Returns a path of parts, each safe whatever is in it."""
+    """Returns a path of parts, each safe whatever is in it. Raises InvalidInput for one that steps aside."""
+    for part in parts:
+        if part in {"", ".", ".."}:  # clients and servers take such a part out of the path
+            raise InvalidInput(f"{part!r} names nothing", hint="give an id")
     return "/" + "/".join(quote(part, safe="") for part in parts)
 
 

@@ -25,6 +25,7 @@ PAUSE_S, PAUSE_MAX_S = 0.25, 8.0  # doubles in between, where the API names no t
 RETRY_AFTER_MAX_S = 60.0  # who is told to wait longer decides for himself
 EARLY_S = 30.0  # before its end a token is renewed
 PASSING = frozenset({429, 503})
+UNDER_WAY = "in_progress"  # the code of a write that is being done, sent before and cut
 
 Answer = TypeVar("Answer")
 
@@ -129,11 +130,16 @@ def exchange(session: Session, call: Call[Answer]) -> Steps[Answer]:
         if reply.status == 401 and used and not renewed:
             renewed = True
             yield Renew(used)
-        elif reply.status in PASSING and attempt < ATTEMPTS_MAX and problem.retry_after_s <= RETRY_AFTER_MAX_S:
+        elif is_passing(problem) and attempt < ATTEMPTS_MAX and problem.retry_after_s <= RETRY_AFTER_MAX_S:
             yield Pause(problem.retry_after_s or _pause_s(attempt))
         else:
             raise problem
     raise problem
+
+
+def is_passing(problem: ApiProblem) -> bool:
+    """Says whether the same request may be answered otherwise in a moment."""
+    return problem.status in PASSING or problem.code == UNDER_WAY
 
 
 def signed_in(session: Session, key: bytes) -> Steps[VerifiedBody]:

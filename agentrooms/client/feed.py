@@ -19,7 +19,7 @@ from agentrooms.api.models.frames import AnyEventFrame
 from agentrooms.api.models.room_state import RoomState
 from agentrooms.api.models.rooms import EventsPage
 from agentrooms.api.models.socket import Authenticated, Error, Spectating
-from agentrooms.client.following import FeedRefused, Filling, Following, Got, Joining, NotNow, Outcome, read
+from agentrooms.client.following import FeedRefused, Filling, Following, Got, Joining, NotNow, Outcome, Steady, read
 from agentrooms.client.problem import ApiUnreachable
 
 SILENCE_S = 25.0  # without a frame, two heartbeats long: the connection is dead, whatever TCP believes
@@ -168,6 +168,8 @@ class RoomFeed:
                 await self._socket.send(json.dumps(outcome.message))
             case Filling():
                 await self._fill(outcome)
+            case Steady():
+                self._in_vain = 0  # a quiet room is no reason to give up
 
     async def _fill(self, gap: Filling) -> None:
         """Reads what was missed from the log; what comes meanwhile waits in the socket."""

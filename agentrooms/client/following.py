@@ -57,7 +57,12 @@ class Got:
     frame: AnyEventFrame
 
 
-Outcome = Joining | Filling | Got | None
+@dataclass(frozen=True)
+class Steady:
+    """The connection works, and has for a while."""
+
+
+Outcome = Joining | Filling | Got | Steady | None
 
 
 @dataclass
@@ -130,7 +135,9 @@ class Following:
         """Notices a lost tail, or a lost answer: what one heartbeat found has still not come when the next is there."""
         lost = self._behind > (self.seq or 0)
         self._behind = max(head, (self.seq or 0) + self._joining)
-        return self._join() if lost else None
+        if lost:
+            return self._join()
+        return Steady() if not self._joining and head <= (self.seq or 0) else None
 
     def _same_log(self, log_id: str) -> None:
         if self.log_id is not None and log_id != self.log_id:

@@ -10,6 +10,7 @@ import pytest
 from agentrooms.api.models.operations import Alive
 from agentrooms.api.models.rooms import Said
 from agentrooms.client.call import NULL, Call, at, get, write
+from agentrooms.client.calls.auth import challenge, refresh, verify
 from agentrooms.client.calls.rooms import send_message
 from agentrooms.client.exchange import (
     ATTEMPTS_MAX,
@@ -24,6 +25,7 @@ from agentrooms.client.exchange import (
     good_token,
 )
 from agentrooms.client.problem import AnswerUnreadable, ApiProblem, ApiUnreachable
+from agentrooms.errors import InvalidInput
 
 ALIVE = Reply(200, {}, b'{"status":"ok","version":"1"}')
 BUSY = Reply(503, {"retry-after": "2"}, b'{"code":"unavailable","message":"away","hint":"wait"}')
@@ -106,6 +108,22 @@ def test_a_write_that_got_no_answer_is_sent_again_with_the_same_key_and_body() -
     assert len(first.headers["Idempotency-Key"]) == 32
 
 
+def test_a_write_that_is_still_being_done_is_asked_for_again() -> None:
+    under_way = Reply(409, {"retry-after": "1"}, b'{"code":"in_progress","message":"it is being done"}')
+    done = Reply(201, {}, b'{"roomId":"room_a","userId":"u","message":"hello"}')
+
+    answer, steps = run(send_message("room_a", "hello"), GONE, under_way, done)
+
+    assert isinstance(answer, Said)
+    assert pauses(steps)[1:] == [1.0]
+
+
+def test_of_the_calls_without_a_key_those_are_sent_again_that_do_no_harm_twice() -> None:
+    repeated = [call.path for call in (challenge("0x"), refresh("r"), verify("0x", "n", "s")) if call.is_repeatable]
+
+    assert repeated == ["/auth/challenge", "/auth/refresh"]
+
+
 def test_two_writes_have_two_keys() -> None:
     assert send_message("room_a", "hello").key != send_message("room_a", "hello").key
 
@@ -182,3 +200,10 @@ def test_fields_that_are_none_are_left_out_and_null_is_sent_as_null() -> None:
 
 def test_what_is_in_a_path_stays_in_its_part() -> None:
     assert at("rooms", "../admin?x=1#y", "stats") == "/rooms/..%2Fadmin%3Fx%3D1%23y/stats"
+
+
+@pytest.mark.parametrize("part", ["", ".", ".."])
+def test_a_part_that_would_step_aside_is_refused(part: str) -> None:
+    """`/me/webhooks/..` would be `/me`, and DELETE of that erases the account."""
+    with pytest.raises(InvalidInput, match="names nothing"):
+        at("me", "webhooks", part)

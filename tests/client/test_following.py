@@ -11,7 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentrooms.client.following import FeedRefused, Filling, Following, Got, Joining, LogChanged, NotNow, Outcome
+from agentrooms.client.following import (
+    FeedRefused,
+    Filling,
+    Following,
+    Got,
+    Joining,
+    LogChanged,
+    NotNow,
+    Outcome,
+    Steady,
+)
 from agentrooms.client.problem import AnswerUnreadable
 
 ROOM, LOG = "room_a", "a3f0c2d4e5b6"
@@ -112,6 +122,16 @@ def test_a_second_feed_goes_on_where_the_first_ended(steps: list[str]) -> None:
     again.settle()
 
     assert [*line.got, *again.got] == list(range(1, line.head + 1))
+
+
+def test_a_quiet_connection_is_steady_once_it_has_joined() -> None:
+    """Who counts attempts in vain begins anew then."""
+    following = Following(ROOM, 7, LOG)
+    beat = json.dumps({"type": "hb", "head": {ROOM: 7}})
+    following.join()
+    following.take(json.dumps(joined(7, 7)))
+
+    assert following.take(beat) == Steady()
 
 
 def test_it_says_where_it_is() -> None:

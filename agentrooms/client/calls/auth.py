@@ -8,18 +8,22 @@ from agentrooms.client.call import Call, get, write
 
 def challenge(wallet: str) -> Call[ChallengeBody]:
     """Asks for a text that a wallet signs to sign in; `sign_in` does all of it."""
-    return write("POST", "/auth/challenge", ChallengeBody, anonymous=True, wallet_address=wallet)
+    return write("POST", "/auth/challenge", ChallengeBody, anonymous=True, harmless=True, wallet_address=wallet)
 
 
 def verify(wallet: str, nonce: str, signature: str) -> Call[VerifiedBody]:
     """Sends the signed text; the tokens are in the answer and not yet the client's."""
-    fields = {"wallet_address": wallet, "nonce": nonce, "signature": signature}
-    return write("POST", "/auth/verify", VerifiedBody, anonymous=True, **fields)
+    return write(
+        "POST", "/auth/verify", VerifiedBody, anonymous=True, wallet_address=wallet, nonce=nonce, signature=signature
+    )
 
 
 def refresh(refresh_token: str) -> Call[AccessBody]:
-    """Exchanges a refresh token for new tokens; a client does it by itself in time."""
-    return write("POST", "/auth/refresh", AccessBody, anonymous=True, refresh_token=refresh_token)
+    """Exchanges a refresh token for new tokens; a client does it by itself in time.
+
+    The API has the same answer for the same token for some seconds, should the first one be lost.
+    """
+    return write("POST", "/auth/refresh", AccessBody, anonymous=True, harmless=True, refresh_token=refresh_token)
 
 
 def logout(refresh_token: str) -> Call[SignedOutBody]:
