@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import re
 import threading
 import time
@@ -20,13 +21,15 @@ import redis
 
 from agentrooms.api.pictures import media_type
 from agentrooms.api.problems import Problem
+from agentrooms.api.shelf import Shelf
 from agentrooms.chain.holdings import Holdings
 from agentrooms.domain.canonical import normalise
 from agentrooms.services.outbound import Outbound, OutboundFailed, OutboundRefused
 
 METADATA_BYTES_MAX = 262_144
 IMAGE_BYTES_MAX = 5_242_880
-IMAGE_KEPT_MAX = 1_048_576  # bytes of an image that Redis keeps; a larger one is fetched each time
+RECORD_KEPT_MAX = 16_384  # bytes that go into Redis, where limits are counted; larger ones stay in this process
+SHELF_BYTES_MAX = 67_108_864  # of those, together
 BRACKETS_MAX = 5_000  # of metadata, so its depth is bounded too
 TRAITS_MAX = 100
 NAME_CHARACTERS_MAX, TRAIT_CHARACTERS_MAX, DESCRIPTION_CHARACTERS_MAX = 200, 200, 2_000
@@ -107,8 +110,7 @@ class ItemReader:
         if key in found:
             return found[key]
         image = self._image(self.metadata(collection, token_id))
-        if len(image.body) <= IMAGE_KEPT_MAX:
-            self._cache.put(key, image, MISSING_S if image.note else KEPT_S)
+        self._cache.put(key, image, MISSING_S if image.note else KEPT_S)
         return image
 
     def _image(self, metadata: Metadata) -> Image:
@@ -151,14 +153,28 @@ class ItemReader:
 
 
 class Cache:
-    """Records in Redis for a while. One that is away, or holds something else, is as good as empty."""
+    """Records in Redis for a while, large ones in this process. A Redis that is away is as good as empty."""
 
     def __init__(self, client: redis.Redis | None) -> None:
         self._client = client
+        self._large = Shelf(SHELF_BYTES_MAX)
         self._away_until_s = 0.0
 
     def get_all(self, keys: list[str], kind: type[Kept]) -> dict[str, Kept]:
         """Returns those records that are there."""
+        large = {key: self._large.get(key) for key in keys}
+        texts: dict[str, str | bytes | None] = {
+            **large,
+            **self._in_redis([key for key, text in large.items() if text is None]),
+        }
+        found: dict[str, Kept] = {}
+        for key, text in texts.items():
+            if text is not None:
+                with contextlib.suppress(msgspec.DecodeError, RecursionError):  # somebody else's
+                    found[key] = msgspec.json.decode(text, type=kind)
+        return found
+
+    def _in_redis(self, keys: list[str]) -> dict[str, str | bytes | None]:
         if self._client is None or not keys or time.monotonic() < self._away_until_s:
             return {}
         try:
@@ -167,21 +183,18 @@ class Cache:
             self._away_until_s = time.monotonic() + REDIS_RETRY_S
             return {}
         assert isinstance(texts, list)
-        found: dict[str, Kept] = {}
-        for key, text in zip(keys, texts, strict=True):
-            try:
-                if text is not None:
-                    found[key] = msgspec.json.decode(text, type=kind)
-            except (msgspec.DecodeError, RecursionError):
-                continue
-        return found
+        return dict(zip(keys, texts, strict=True))
 
     def put(self, key: str, record: Metadata | Image, seconds: int) -> None:
         """Keeps a record for a while."""
+        text = msgspec.json.encode(record)
+        if len(text) > RECORD_KEPT_MAX:
+            self._large.put(key, text, seconds)
+            return
         if self._client is None or time.monotonic() < self._away_until_s:
             return
         try:
-            self._client.set(key, msgspec.json.encode(record), ex=seconds)
+            self._client.set(key, text, ex=seconds)
         except redis.RedisError:
             self._away_until_s = time.monotonic() + REDIS_RETRY_S
 

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from agentrooms.api.metadata import (
     BRACKETS_MAX,
     IMAGE_BYTES_MAX,
-    IMAGE_KEPT_MAX,
     KEPT_S,
     METADATA_BYTES_MAX,
     MISSING_S,
+    RECORD_KEPT_MAX,
     TRAITS_MAX,
     ItemReader,
     Unusable,
@@ -96,12 +96,15 @@ def test_without_redis_and_with_rubbish_in_it_all_is_fetched(served: Files, cach
     assert node.asked == 3
 
 
-def test_a_large_picture_is_served_and_not_kept(served: Files, cache: redis.Redis) -> None:
-    large = PNG + b"\0" * IMAGE_KEPT_MAX
+def test_a_large_picture_stays_in_the_process_and_out_of_redis(served: Files, cache: redis.Redis) -> None:
+    large = PNG + b"\0" * RECORD_KEPT_MAX
     served.at["/large.png"] = 200, "image/png", large
     served.at["/larger.png"] = 200, "image/png", PNG + b"\0" * IMAGE_BYTES_MAX
     item = token()
-    assert reader(Node(as_data({"image": f"{served.url}/large.png"})), cache).image(COLLECTION, item).body == large
+    reading = reader(Node(as_data({"image": f"{served.url}/large.png"})), cache)
+    for _ in range(3):
+        assert reading.image(COLLECTION, item).body == large
+    assert served.asked == ["/large.png"]
     assert cache.get(f"{key_of(COLLECTION, item)}:image") is None
     too_large = reader(Node(as_data({"image": f"{served.url}/larger.png"}))).image(COLLECTION, token())
     assert "more than" in too_large.note
