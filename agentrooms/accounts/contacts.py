@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
+from agentrooms.accounts.erasure import stays
 from agentrooms.accounts.notifications import Kind
 from agentrooms.accounts.schema import now_ms
 from agentrooms.errors import AgentroomsError, InvalidInput
@@ -106,6 +107,7 @@ class Contacts:
 
         def put(connection: Connection) -> Webhook:
             with connection.transaction():
+                _require_user(connection, user)
                 _alone(connection)
                 found = connection.execute(known.encode(), [made.id, user]).fetchone()
                 if found is not None:  # this is a repetition
@@ -167,6 +169,7 @@ class Contacts:
 
         def put(connection: Connection) -> Email:
             with connection.transaction():
+                _require_user(connection, user)
                 _alone(connection)
                 before = _email(connection, user)
                 if before is None or before.address != address:
@@ -259,6 +262,11 @@ class Contacts:
             raise TooManyContacts(
                 f"at most {CODES_MAX_DAY} confirmation codes are mailed for a user in a day", hint="try again tomorrow"
             )
+
+
+def _require_user(connection: Connection, user: str) -> None:
+    if not stays(connection, user):
+        raise InvalidInput("there is no such user any more", hint="sign in again")
 
 
 def _alone(connection: Connection) -> None:

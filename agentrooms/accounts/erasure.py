@@ -7,6 +7,7 @@ from psycopg import sql
 from agentrooms.events.postgres import Connection, Connections
 
 OWNER = "user_id"  # the column by which a table says whose a row is
+PEOPLE = "people"
 
 
 def erase(connections: Connections, user: str) -> dict[str, int]:
@@ -14,9 +15,16 @@ def erase(connections: Connections, user: str) -> dict[str, int]:
 
     def work(connection: Connection) -> dict[str, int]:
         with connection.transaction():
-            return {table: _delete(connection, table, user) for table in owned_tables(connection)}
+            tables = sorted(owned_tables(connection), key=lambda table: (table != PEOPLE, table))
+            return {table: _delete(connection, table, user) for table in tables}
 
     return connections.repeat(work)
+
+
+def stays(connection: Connection, user: str) -> bool:
+    """Tells whether a user is there, and keeps them until the transaction ends: nothing is written behind an erasure."""
+    query = "SELECT FROM people WHERE user_id = %s FOR KEY SHARE"
+    return connection.execute(query, [user]).fetchone() is not None
 
 
 def owned_tables(connection: Connection) -> list[str]:

@@ -41,9 +41,7 @@ class Begun(msgspec.Struct, frozen=True):
 
 
 class Busy(msgspec.Struct, frozen=True):
-    """Another does the same request right now; its lease ends after `retry_after_ms`."""
-
-    retry_after_ms: int
+    """Another does the same request right now, or did until this moment."""
 
 
 class Mismatch(msgspec.Struct, frozen=True):
@@ -80,7 +78,8 @@ class Idempotency:
                     " WHERE user_id = %s AND key_mac = %s FOR UPDATE",
                     [user, name],
                 ).fetchone()
-                assert row is not None
+                if row is None:  # given back, or erased, between the two
+                    return Busy()
                 mac_kept, owner, lease_until_ms, answer = row
                 assert isinstance(lease_until_ms, int)
                 if mac_kept != mac:
@@ -91,7 +90,7 @@ class Idempotency:
                     _drop_oldest(connection, user)
                     return begun
                 if lease_until_ms > now:
-                    return Busy(lease_until_ms - now)
+                    return Busy()
                 connection.execute(
                     "UPDATE idempotency SET owner = %s, lease_until_ms = %s WHERE user_id = %s AND key_mac = %s",
                     [begun.owner, now + LEASE_MS, user, name],

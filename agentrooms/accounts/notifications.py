@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from agentrooms.accounts.erasure import stays
 from agentrooms.accounts.schema import now_ms
 from agentrooms.errors import InvalidInput
 from agentrooms.events.postgres import Connection, Connections
@@ -64,7 +65,7 @@ class Notifications:
 
         def put(connection: Connection) -> Notification | None:
             with connection.transaction():
-                if connection.execute("SELECT FROM people WHERE user_id = %s", [user]).fetchone() is None:
+                if not stays(connection, user):
                     return None
                 connection.execute(
                     "INSERT INTO notifications (id, user_id, kind, room, deal, agent, facts, created_at_ms)"

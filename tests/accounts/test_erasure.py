@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
 import pytest
 
 from agentrooms.accounts.challenges import Challenge, Challenges
-from agentrooms.accounts.erasure import erase, owned_tables
+from agentrooms.accounts.contacts import Contacts
+from agentrooms.accounts.erasure import erase, owned_tables, stays
 from agentrooms.accounts.idempotency import Idempotency
 from agentrooms.accounts.notifications import Kind, Notifications
 from agentrooms.accounts.schema import now_ms
 from agentrooms.accounts.sessions import SessionEnded, Sessions
 from agentrooms.domain.user import user_id
+from agentrooms.errors import InvalidInput
 from agentrooms.events.postgres import Connections
 from tests.accounts.clock import count, dump, wallet
 
@@ -68,3 +73,32 @@ def test_who_signed_in_once_is_told_things_until_it_is_erased(accounts: Connecti
     assert is_told("signed out")
     assert erase(accounts, user)["people"] == 1
     assert not is_told("erased")
+
+
+def test_nothing_is_written_behind_an_erasure(accounts: Connections) -> None:
+    """By requests that were let in before it, and by one that is writing while it begins."""
+    sessions, contacts, notifications = Sessions(accounts, 60_000), Contacts(accounts), Notifications(accounts)
+    user = user_id(ERASED)
+    sessions.start(ERASED)
+    with ThreadPoolExecutor(1) as pool:
+        with psycopg.connect(accounts.dsn, options=f"-c search_path={accounts.schema}") as writing:
+            assert stays(writing, user)
+            writing.execute("INSERT INTO idempotency VALUES (%s, 'k', 'r', 'o', 0, NULL, 0, 0)", [user])
+            erasing = pool.submit(erase, accounts, user)
+            while not waits_for_a_lock(accounts):
+                assert not erasing.done()
+        assert erasing.result()["idempotency"] == 1
+    for write in (
+        lambda: contacts.add_webhook(user, "https://example.org/hook"),
+        lambda: contacts.set_email(user, "ann@example.org"),
+    ):
+        with pytest.raises(InvalidInput, match="no such user"):
+            write()
+    assert notifications.record("n", user, Kind.AGENT_LEFT, facts={}) is None
+    assert sum(erase(accounts, user).values()) == 0
+
+
+def waits_for_a_lock(accounts: Connections) -> bool:
+    query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = %s"
+    row = accounts.repeat(lambda connection: connection.execute(query, [accounts.schema]).fetchone())
+    return row != (0,)
