@@ -11,7 +11,7 @@ from agentrooms.chain.holdings import Holdings
 from agentrooms.domain.collection import CollectionRegistered
 from agentrooms.domain.eip712 import is_address
 from agentrooms.events.record import decode_line
-from agentrooms.events.store import QueryItem
+from agentrooms.events.store import with_any
 from agentrooms.sim.swarm import COLLECTION_NAME
 
 KNOWN_MAX = 10_000  # names that are kept: one that is registered never changes
@@ -38,9 +38,7 @@ def names_of(home: Home, addresses: Iterable[str]) -> dict[str, str]:
     known, wanted = _KNOWN.setdefault(home, {}), set(addresses)
     if len(known) >= KNOWN_MAX:
         known.clear()
-    unknown = sorted(wanted - known.keys())
-    if unknown:
-        query = tuple(QueryItem(tags=(f"collection:{one}",), types=("collection.registered",)) for one in unknown)
+    for query in with_any((f"collection:{one}" for one in wanted - known.keys()), ("collection.registered",)):
         found = [decode_line(one.event.data).event for one in home.store.read(query)]
         known |= {event.collection: event.name for event in found if isinstance(event, CollectionRegistered)}
     return {one: known.get(one, one) for one in wanted}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Sequence
+
 from agentrooms.api.auth.principal import Principal
 from agentrooms.api.home import Home
 from agentrooms.api.items import find_item, item_of
@@ -15,7 +18,7 @@ from agentrooms.domain.canonical import normalise
 from agentrooms.domain.mandate import Mandate
 from agentrooms.domain.terms import Role
 from agentrooms.events.record import decode_line
-from agentrooms.events.store import QueryItem
+from agentrooms.events.store import with_any
 from agentrooms.events.vault import NotInVault, get_mandate
 from agentrooms.live.commands import BUDGET_MAX_USDC_MICROS
 from agentrooms.live.drafts import Draft, UnknownDraft, load_draft
@@ -147,19 +150,20 @@ def mandate_for(home: Home, agent: str, owner: str, principal: Principal | None)
     """Returns an agent's limits when its owner (a user id) is asking, None for anybody else."""
     if principal is None or principal.user != owner:
         return None
-    found = own_mandate(home, agent)
+    found = own_mandates(home, [agent]).get(agent)
     return None if found is None else mandate_body(*found)
 
 
-def own_mandate(home: Home, agent: str) -> tuple[str, Mandate] | None:
-    """Returns hash and limits of an agent's mandate, for who has made sure that its owner is asking."""
-    types = ("agent.spawned", "agent.reconfigured")
-    found = home.store.read((QueryItem(tags=(f"agent:{agent}",), types=types),))
-    if not found:
-        return None
-    event = decode_line(found[-1].event.data).event
-    assert isinstance(event, AgentSpawned | AgentReconfigured)
-    try:
-        return event.mandate_hash, get_mandate(home.vault, event.mandate_hash).mandate
-    except NotInVault:
-        return None
+def own_mandates(home: Home, agents: Sequence[str]) -> dict[str, tuple[str, Mandate]]:
+    """Returns hash and limits of agents' mandates by agent, for who has made sure that their owner is asking."""
+    hashes: dict[str, str] = {}
+    for query in with_any((f"agent:{agent}" for agent in agents), ("agent.spawned", "agent.reconfigured")):
+        for one in home.store.read(query):
+            event = decode_line(one.event.data).event
+            assert isinstance(event, AgentSpawned | AgentReconfigured)
+            hashes[event.agent] = event.mandate_hash  # the last one holds
+    found: dict[str, tuple[str, Mandate]] = {}
+    for agent, mandate_hash in hashes.items():
+        with contextlib.suppress(NotInVault):
+            found[agent] = mandate_hash, get_mandate(home.vault, mandate_hash).mandate
+    return found

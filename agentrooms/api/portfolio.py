@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from agentrooms.api.auth.principal import Principal
 from agentrooms.api.home import Home
-from agentrooms.api.mandates import mandate_for, own_mandate
+from agentrooms.api.mandates import own_mandates
 from agentrooms.api.models.account import (
     AccountExport,
     Committed,
@@ -24,7 +24,7 @@ from agentrooms.api.models.account import (
     notification_body,
     webhook_body,
 )
-from agentrooms.api.models.agents import agent_fields
+from agentrooms.api.models.agents import agent_fields, mandate_body
 from agentrooms.api.models.base import iso, money
 from agentrooms.api.models.deals import deal_body
 from agentrooms.api.models.swarms import SwarmBody, swarm_fields
@@ -42,7 +42,7 @@ from agentrooms.projections.read_views import Turnover
 AGENTS_MAX = 500  # of one user, present at once; each costs a look into the vault
 LIST_MAX = 10_000  # entries of each list of an export
 NOTIFICATIONS_A_PAGE = 100
-RUNS_MAX = 500
+RUNS_A_PAGE = 500
 
 Entry = TypeVar("Entry")
 
@@ -98,8 +98,8 @@ def _own_items(
 def _committed(home: Home, principal: Principal, agents: list[ReadAgent], deals: list[ReadDeal]) -> Committed:
     locked = sum(deal.price_usdc_micros for deal in deals if deal.buyer_user_id == principal.user)
     free = [agent for agent in agents if agent.role is Role.BUYER and agent.bound_by is None]
-    found = [own_mandate(home, agent.agent) for agent in free]
-    promised = sum(one[1].reservation_usdc_micros for one in found if one is not None)
+    mandates = own_mandates(home, [agent.agent for agent in free])
+    promised = sum(mandate.reservation_usdc_micros for _hash, mandate in mandates.values())
     return Committed.model_validate(
         {**money("in_deals", locked), **money("by_mandates", promised), **money("total", locked + promised)}
     )
@@ -108,23 +108,27 @@ def _committed(home: Home, principal: Principal, agents: list[ReadAgent], deals:
 def export_of(home: Home, principal: Principal) -> AccountExport:
     """Returns all that is kept of a user, each list up to LIST_MAX entries."""
     user = principal.user
-    agents = _all(
+    agents = all_of(
         lambda last: home.reads.run(
             partial(queries.agents, user=user, after=last.agent if last else "", limit=queries.PAGE_MAX)
         )
     )
-    swarms = _all(
+    swarms = all_of(
         lambda last: home.reads.run(
             partial(queries.swarms, user=user, after=last.swarm if last else "", limit=queries.PAGE_MAX)
         )
     )
-    deals = _all(
+    deals = all_of(
         lambda last: home.reads.run(
             partial(queries.deals, user=user, after=last.locked_event if last else None, limit=queries.PAGE_MAX)
         )
     )
     spoken = _spoken(home, user)
     told = _notifications(home, user)
+    runs = all_of(
+        lambda last: run_states(home.jobs, user=user, before=last.number if last else None, limit=RUNS_A_PAGE),
+        page=RUNS_A_PAGE,
+    )
     parties = home.reads.run(lambda read: queries.parties(read, deals))
     lists: dict[str, Sequence[object]] = {
         "agents": agents,
@@ -132,12 +136,13 @@ def export_of(home: Home, principal: Principal) -> AccountExport:
         "deals": deals,
         "messages": spoken,
         "notifications": told,
+        "run_ids": runs,
     }
     return AccountExport(
         user_id=user,
         wallet_address=principal.wallet,
         exported_at=iso(time.time_ns() // 1_000_000),
-        agents=tuple(_own_agent(home, agent, principal) for agent in agents[:LIST_MAX]),
+        agents=_own_agents(home, agents[:LIST_MAX]),
         swarms=tuple(SwarmBody.model_validate(swarm_fields(one)) for one in swarms[:LIST_MAX]),
         deals=tuple(deal_body(one, parties) for one in deals[:LIST_MAX]),
         messages=tuple(spoken[:LIST_MAX]),
@@ -148,14 +153,15 @@ def export_of(home: Home, principal: Principal) -> AccountExport:
             SessionBody(created_at=iso(one.created_at_ms), expires_at=iso(one.expires_at_ms))
             for one in home.sign_in.sessions_of(user)
         ),
-        run_ids=tuple(one.id for one in run_states(home.jobs, user=user, limit=RUNS_MAX)),
+        run_ids=tuple(one.id for one in runs[:LIST_MAX]),
         cut=tuple(name for name, entries in lists.items() if len(entries) > LIST_MAX),
     )
 
 
-def _own_agent(home: Home, row: ReadAgent, principal: Principal) -> OwnAgent:
-    mandate = mandate_for(home, row.agent, row.user_id, principal)
-    return OwnAgent.model_validate({**agent_fields(row), "mandate": mandate})
+def _own_agents(home: Home, rows: list[ReadAgent]) -> tuple[OwnAgent, ...]:
+    mandates = own_mandates(home, [row.agent for row in rows])
+    bodies = {agent: mandate_body(*found) for agent, found in mandates.items()}
+    return tuple(OwnAgent.model_validate({**agent_fields(row), "mandate": bodies.get(row.agent)}) for row in rows)
 
 
 def _spoken(home: Home, user: str) -> list[Spoken]:
@@ -170,13 +176,13 @@ def _spoken(home: Home, user: str) -> list[Spoken]:
 
 def _notifications(home: Home, user: str) -> list[NotificationBody]:
     page = NOTIFICATIONS_A_PAGE
-    found = _all(
+    found = all_of(
         lambda last: home.notifications.page(user, before=last.number if last else None, limit=page), page=page
     )
     return [notification_body(one) for one in found]
 
 
-def _all(fetch: Callable[[Entry | None], Sequence[Entry]], page: int = queries.PAGE_MAX) -> list[Entry]:
+def all_of(fetch: Callable[[Entry | None], Sequence[Entry]], page: int = queries.PAGE_MAX) -> list[Entry]:
     """Returns the entries of all pages, at most one page more than LIST_MAX."""
     found: list[Entry] = []
     last: Entry | None = None

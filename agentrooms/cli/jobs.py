@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from agentrooms.projections.read_rows import ReadDeal
 
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="A job's id, as `agentrooms jobs list` shows it.")]
-QUEUE_NAMES = ("deal-verification", "execution", "notifications", "analytics", "cleanup", "runs")
+QUEUE_NAMES = ("deal-verification", "execution", "notifications", "webhooks", "analytics", "cleanup", "runs")
 STATES = ("waiting", "running", "done", "dead")
 LISTED = 50
 

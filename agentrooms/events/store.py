@@ -6,7 +6,7 @@ the query that must have found nothing new since the position it decided on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 import msgspec
@@ -44,6 +44,14 @@ Query = tuple[QueryItem, ...]
 """Events that any item matches; the empty query matches every event."""
 
 EVERYTHING: Query = ()
+TAGS_AT_ONCE = 100  # of one query
+
+
+def with_any(tags: Iterable[str], types: tuple[str, ...] = ()) -> Iterator[Query]:
+    """Yields queries, TAGS_AT_ONCE tags each, that together match the events of the types with any of the tags."""
+    ordered = sorted(set(tags))
+    for start in range(0, len(ordered), TAGS_AT_ONCE):
+        yield tuple(QueryItem((tag,), types) for tag in ordered[start : start + TAGS_AT_ONCE])
 
 
 class Condition(msgspec.Struct, frozen=True):

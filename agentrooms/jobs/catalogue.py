@@ -17,7 +17,8 @@ SECOND_MS = 1_000
 MINUTE_MS = 60 * SECOND_MS
 DAY_MS = 24 * 60 * MINUTE_MS
 
-ANALYTICS, CLEANUP, NOTIFICATIONS, RUNS = "analytics", "cleanup", "notifications", "runs"
+ANALYTICS, CLEANUP, RUNS = "analytics", "cleanup", "runs"
+NOTIFICATIONS, WEBHOOKS = "notifications", "webhooks"
 VERIFICATION, EXECUTION = "deal-verification", "execution"
 
 ROOM_STATS, AGENT_PERFORMANCE = "calculate_room_stats", "update_agent_performance"
@@ -78,6 +79,16 @@ QUEUES = {
             open_max=10_000,
             kept_max=10_000,
         ),
+        # Of its own: servers of others may be slow, and one's deliveries wait while what makes them goes on.
+        Queue(
+            name=WEBHOOKS,
+            priority=Priority.MEDIUM,
+            attempts=3,
+            time_limit_s=30,
+            backoff_s=30,
+            open_max=10_000,
+            kept_max=10_000,
+        ),
         Queue(name=ANALYTICS, priority=Priority.LOW, attempts=1, time_limit_s=60),
         Queue(name=CLEANUP, priority=Priority.LOW, attempts=1, time_limit_s=1_800),
         Queue(name=RUNS, priority=Priority.LOW, attempts=2, time_limit_s=1_800, backoff_s=5, open_max=100),
@@ -91,7 +102,7 @@ KINDS = {
     OLD_MESSAGES: CLEANUP,
     OLD_RECORDS: CLEANUP,
     NOTIFY: NOTIFICATIONS,
-    WEBHOOK: NOTIFICATIONS,
+    WEBHOOK: WEBHOOKS,
     EMAIL: NOTIFICATIONS,
     CONFIRMATION: NOTIFICATIONS,
     RUN: RUNS,

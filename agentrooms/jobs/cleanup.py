@@ -18,6 +18,7 @@ from nacl.signing import SigningKey
 from psycopg import sql
 
 from agentrooms.accounts.schema import now_ms
+from agentrooms.errors import AgentroomsError
 from agentrooms.events.postgres import connect
 from agentrooms.events.store import EventStore
 from agentrooms.events.vault import MemoryVault
@@ -41,6 +42,10 @@ _CLOSED = """
 _OVER = """
     SELECT table_name::text FROM information_schema.columns
     WHERE table_schema = current_schema() AND column_name = 'expires_at_ms' ORDER BY 1"""  # tables whose rows end
+
+
+class NotArchived(AgentroomsError):
+    """Rooms cannot be archived."""
 
 
 def archived_rooms(data: Path) -> list[str]:
@@ -67,15 +72,26 @@ class Cleanup:
         self._folder, self._key, self._clock_ms = data / ARCHIVED, key, clock_ms
 
     def archive(self, work: Work) -> dict[str, Any]:
-        """Archives the deals, and all else, of rooms that closed OLD_DAYS ago; returns how many archives were made."""
-        made = 0
+        """Archives the deals, and all else, of rooms that closed OLD_DAYS ago; returns how many archives were made.
+
+        Raises NotArchived at the end for rooms that cannot be; they hold up no other.
+        """
+        made, trouble = 0, []
         self._folder.mkdir(mode=0o700, exist_ok=True)
         for draft in self._folder.glob(f"{DRAFT}*"):  # of one that was killed
             shutil.rmtree(draft, ignore_errors=True)
         for room in self._old_rooms(work):
             if not self.has_archive(room):
-                self._export(room)
-                made += 1
+                try:
+                    self._export(room)
+                    made += 1
+                except (AgentroomsError, OSError) as error:
+                    trouble.append(f"{room}: {error}")
+        if trouble:
+            raise NotArchived(
+                f"{len(trouble)} rooms cannot be archived, such as {trouble[0]} ({made} others were)",
+                hint="they stay in the tables; mend what it says",
+            )
         return {"rooms": made}
 
     def messages(self, work: Work) -> dict[str, Any]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import smtplib
 import ssl
+import time
 import unicodedata
 from email.message import EmailMessage
 from email.utils import formatdate
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -16,6 +18,7 @@ from agentrooms.errors import AgentroomsError, InvalidInput
 
 SUBJECT_CHARACTERS_MAX = 150
 BODY_CHARACTERS_MAX = 10_000
+SOON_S = 0.01  # the least that is waited for an answer
 PORTS = {"smtp": 587, "smtps": 465}
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}  # controls, direction marks, line separators
 
@@ -62,6 +65,24 @@ def server_of(url: str) -> Server:
     )
 
 
+class _InTime(smtplib.SMTP):
+    """A conversation that is over within a time, however many answers there are; smtplib bounds each alone."""
+
+    def __init__(self, host: str, port: int, *, within_s: float, **more: Any) -> None:  # noqa: ANN401 - of either kind
+        self._until_s = time.monotonic() + within_s
+        super().__init__(host, port, timeout=within_s, **more)
+
+    def getreply(self) -> tuple[int, bytes]:
+        """Waits for an answer. Raises TimeoutError."""
+        if self.sock is not None:
+            self.sock.settimeout(max(self._until_s - time.monotonic(), SOON_S))
+        return super().getreply()
+
+
+class _InTimeTls(_InTime, smtplib.SMTP_SSL):
+    """The same over TLS from the beginning."""
+
+
 class Mailer:
     """Sends mail from one address. Safe to share between threads."""
 
@@ -70,7 +91,7 @@ class Mailer:
         self._tls = tls or ssl.create_default_context()
 
     def send(self, mail: Mail, timeout_s: float) -> None:
-        """Hands a mail to the server; each of its answers may take `timeout_s`. Raises MailFailed."""
+        """Hands a mail to the server, which takes `timeout_s` at most. Raises MailFailed."""
         message = compose(mail, self._sender)
         try:
             with self._connect(timeout_s) as smtp:
@@ -83,9 +104,9 @@ class Mailer:
     def _connect(self, timeout_s: float) -> smtplib.SMTP:
         server = self._server
         if server.tls:
-            smtp: smtplib.SMTP = smtplib.SMTP_SSL(server.host, server.port, timeout=timeout_s, context=self._tls)
+            smtp: smtplib.SMTP = _InTimeTls(server.host, server.port, within_s=timeout_s, context=self._tls)
         else:
-            smtp = smtplib.SMTP(server.host, server.port, timeout=timeout_s)
+            smtp = _InTime(server.host, server.port, within_s=timeout_s)
         try:
             smtp.ehlo()
             if not server.tls and (server.user or smtp.has_extn("starttls")):

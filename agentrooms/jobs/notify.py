@@ -23,7 +23,7 @@ from agentrooms.jobs.work import Hopeless, Work
 from agentrooms.services.outbound import Outbound, OutboundFailed, OutboundRefused
 
 POST_TIMEOUT_S = 10.0  # for a webhook's answer
-MAIL_TIMEOUT_S = 10.0
+MAIL_TIMEOUT_S = 25.0  # for the whole conversation
 
 
 class DeliveryFailed(AgentroomsError):

@@ -33,6 +33,7 @@ from agentrooms.sim.folders import DRAFT
 from agentrooms.sim.settings import RunSettings, check
 
 FOLDER = "runs"  # in the data folder
+ARCHIVES_MAX = 1_000  # of runs that stay there, the newest
 PROGRESS_S = 1.0  # between two notes of how far a run is
 LOOK_S = 0.2  # between two looks whether the worker ends
 LINE_BYTES_MAX = 65_536  # of what a process tells at once
@@ -103,6 +104,13 @@ def run_states(
     return [_state(job) for job in queue.jobs(queue=RUNS, user=user, before=before, limit=limit)]
 
 
+def _make_room(folder: Path) -> None:
+    """Removes the oldest archives of more than ARCHIVES_MAX."""
+    manifests = sorted(folder.glob(f"*/{MANIFEST}"), key=lambda manifest: manifest.stat().st_mtime)
+    for manifest in manifests[:-ARCHIVES_MAX]:
+        shutil.rmtree(manifest.parent, ignore_errors=True)
+
+
 class Runs:
     """Does the jobs of the queue `runs` in a data folder."""
 
@@ -125,6 +133,7 @@ class Runs:
             raise Hopeless(told.error, hint=told.hint)
         if not told.result:
             raise RunFailed(f"the run's process ended with {process.returncode}: {said}")
+        _make_room(out.parent)
         return told.result
 
     @contextmanager

@@ -5,10 +5,11 @@ Jobs and cursor are one transaction, so each event makes its jobs once, also whe
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import psycopg
@@ -17,12 +18,13 @@ from psycopg import sql
 from agentrooms.accounts.schema import now_ms
 from agentrooms.domain.agent import AgentLeft, AgentSpawned
 from agentrooms.domain.deal import DealCompleted, DealFailed, DealLocked, Terms
+from agentrooms.domain.event import Event
 from agentrooms.domain.terms import LeaveReason
 from agentrooms.domain.user import user_id
 from agentrooms.errors import InvalidInput
 from agentrooms.events.postgres import Connection, Connections, connect
 from agentrooms.events.record import Recorded, decode_line
-from agentrooms.events.store import EventStore, QueryItem, StoreError
+from agentrooms.events.store import EventStore, QueryItem, StoreError, with_any
 from agentrooms.jobs import queue
 from agentrooms.jobs.catalogue import NOTIFY
 from agentrooms.jobs.queue import NewJob, QueueFull
@@ -54,6 +56,13 @@ class News(msgspec.Struct, frozen=True):
         """The one id that this news has for this user."""
         about = self.deal or self.agent or self.facts.get("webhookId", "")
         return f"{self.kind}:{about}:{self.user}"
+
+
+class _About(NamedTuple):
+    """What events are about, as far as the log says it."""
+
+    deals: dict[str, Terms]
+    agents: dict[str, AgentSpawned]
 
 
 class Triggers:
@@ -100,13 +109,20 @@ class Triggers:
         end = found[-1].position if len(found) == BATCH_EVENTS else max(head, *(one.position for one in found), 0)
         if end == self.position:
             return False
-        told: list[tuple[int, News]] = []
+        happened: dict[int, Recorded] = {}
         failed: dict[int, str] = {}
         for one in found:
             try:
-                told += [(one.position, news) for news in self._news(decode_line(one.event.data))]
+                happened[one.position] = decode_line(one.event.data)
             except _UNUSABLE as error:
                 failed[one.position] = str(error)
+        about = self._about([one.event for one in happened.values()])
+        told: list[tuple[int, News]] = []
+        for position, recorded in happened.items():
+            try:
+                told += [(position, news) for news in _news(recorded, about)]
+            except _UNUSABLE as error:
+                failed[position] = str(error)
         refused = self._commit(told, self.position, end)
         if refused is not None:
             self.position = end
@@ -154,42 +170,21 @@ class Triggers:
         for position, why in failed.items():
             log.error("event %d of the log brings no notification: %s", position, why)
 
-    def _news(self, recorded: Recorded) -> Iterator[News]:
-        match recorded.event:
-            case DealCompleted() as event:
-                yield from self._to_both("deal_completed", event.deal, {"txHash": event.receipt.tx_hash})
-            case DealFailed() as event:
-                yield from self._to_both("deal_failed", event.deal, {"reason": event.reason.value})
-            case AgentLeft() as event if event.reason not in _SAID_OTHERWISE:
-                spawned = self._spawned(event.agent)
-                if spawned is not None and spawned.swarm is None:
-                    facts = {"reason": event.reason.value, "name": spawned.name}
-                    yield News("agent_left", user_id(spawned.owner), recorded.chain, "", event.agent, facts)
+    def _about(self, events: list[Event]) -> _About:
+        """Reads the terms of deals that have ended, and the agents that they or others are about."""
+        ended = {event.deal for event in events if isinstance(event, DealCompleted | DealFailed)}
+        locks = [one.terms for one in self._read("deal", ended, "deal.locked") if isinstance(one, DealLocked)]
+        agents = {event.agent for event in events if isinstance(event, AgentLeft)}
+        agents |= {agent for terms in locks for agent in (terms.seller, terms.buyer)}
+        spawned = [one for one in self._read("agent", agents, "agent.spawned") if isinstance(one, AgentSpawned)]
+        return _About({terms.deal: terms for terms in locks}, {one.agent: one for one in spawned})
 
-    def _to_both(self, kind: str, deal: str, facts: dict[str, Any]) -> Iterator[News]:
-        """Gives the news of a deal for each party that is a user's own agent; who is both hears once, as the seller."""
-        terms = self._terms(deal)
-        facts = {**facts, "item": terms.item.name, "priceMicros": str(terms.price_usdc_micros)}
-        seen: set[str] = set()
-        for role, agent in (("seller", terms.seller), ("buyer", terms.buyer)):
-            spawned = self._spawned(agent)
-            if spawned is None or spawned.swarm is not None or user_id(spawned.owner) in seen:
-                continue
-            user = user_id(spawned.owner)
-            seen.add(user)
-            yield News(kind, user, terms.room, deal, agent, {**facts, "role": role, "name": spawned.name})
-
-    def _terms(self, deal: str) -> Terms:
-        (found,) = self._store.read((QueryItem(tags=(f"deal:{deal}",), types=("deal.locked",)),), limit=1)
-        event = decode_line(found.event.data).event
-        assert isinstance(event, DealLocked)
-        return event.terms
-
-    def _spawned(self, agent: str) -> AgentSpawned | None:
-        found = self._store.read((QueryItem(tags=(f"agent:{agent}",), types=("agent.spawned",)),), limit=1)
-        event = decode_line(found[0].event.data).event if found else None
-        assert event is None or isinstance(event, AgentSpawned)
-        return event
+    def _read(self, tag: str, ids: set[str], type: str) -> Iterator[Event]:
+        """Yields the events of a type about any of some things; one that cannot be read is passed over."""
+        for query in with_any((f"{tag}:{one}" for one in ids), (type,)):
+            for one in self._store.read(query):
+                with contextlib.suppress(*_UNUSABLE):
+                    yield decode_line(one.event.data).event
 
     def _wait(self, stop: threading.Event) -> None:
         """Waits for a notification, at most POLL_S."""
@@ -205,3 +200,32 @@ class Triggers:
 
 def _job(news: News) -> NewJob:
     return NewJob(f"notify:{news.id}", NOTIFY, msgspec.to_builtins(news), news.user)
+
+
+def _news(recorded: Recorded, about: _About) -> Iterator[News]:
+    match recorded.event:
+        case DealCompleted() as event:
+            yield from _to_both("deal_completed", event.deal, {"txHash": event.receipt.tx_hash}, about)
+        case DealFailed() as event:
+            yield from _to_both("deal_failed", event.deal, {"reason": event.reason.value}, about)
+        case AgentLeft() as event if event.reason not in _SAID_OTHERWISE:
+            spawned = about.agents.get(event.agent)
+            if spawned is not None and spawned.swarm is None:
+                facts = {"reason": event.reason.value, "name": spawned.name}
+                yield News("agent_left", user_id(spawned.owner), recorded.chain, "", event.agent, facts)
+
+
+def _to_both(kind: str, deal: str, facts: dict[str, Any], about: _About) -> Iterator[News]:
+    """Gives the news of a deal for each party that is a user's own agent; who is both hears once, as the seller."""
+    terms = about.deals.get(deal)
+    if terms is None:
+        raise InvalidInput(f"the log does not say how deal {deal} was locked")
+    facts = {**facts, "item": terms.item.name, "priceMicros": str(terms.price_usdc_micros)}
+    seen: set[str] = set()
+    for role, agent in (("seller", terms.seller), ("buyer", terms.buyer)):
+        spawned = about.agents.get(agent)
+        if spawned is None or spawned.swarm is not None or user_id(spawned.owner) in seen:
+            continue
+        user = user_id(spawned.owner)
+        seen.add(user)
+        yield News(kind, user, terms.room, deal, agent, {**facts, "role": role, "name": spawned.name})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ import msgspec
 
 from agentrooms.errors import AgentroomsError
 from agentrooms.events.store import StoreError
-from agentrooms.jobs.catalogue import ANALYTICS, CLEANUP, NOTIFICATIONS, RUNS
+from agentrooms.jobs.catalogue import ANALYTICS, CLEANUP, NOTIFICATIONS, RUNS, WEBHOOKS
 from agentrooms.jobs.queue import Job, JobQueue
 from agentrooms.jobs.work import Hopeless, Interrupted, Task, Work
 from agentrooms.services.failpoints import hit
@@ -30,7 +31,13 @@ class Lane(msgspec.Struct, frozen=True):
     threads: int
 
 
-LANES = (Lane((NOTIFICATIONS,), 2), Lane((ANALYTICS, CLEANUP), 1), Lane((RUNS,), 1))
+LANES = (
+    Lane((NOTIFICATIONS,), 2),
+    Lane((WEBHOOKS,), 2),
+    Lane((ANALYTICS,), 1),
+    Lane((CLEANUP,), 1),
+    Lane((RUNS,), 1),
+)
 
 
 class Worker:
@@ -39,7 +46,8 @@ class Worker:
     def __init__(self, queue: JobQueue, tasks: Mapping[str, Task], lanes: Sequence[Lane] = LANES) -> None:
         self._queue, self._tasks, self._lanes = queue, tasks, lanes
         self._news = threading.Condition()
-        self._busy: set[str] = set()
+        self._busy: Counter[str] = Counter()
+        self._counting = threading.Lock()  # of what is busy and has ended, by several threads
         self._trouble = ""
         self.ended = 0
         """How many attempts have ended here, well or not."""
@@ -67,7 +75,9 @@ class Worker:
 
     def health(self) -> dict[str, Any]:
         """Returns what is being done, and what troubles it."""
-        return {"jobs_ended": self.ended, "busy": " ".join(sorted(self._busy)), "trouble": self._trouble}
+        with self._counting:
+            busy = sorted(+self._busy)
+        return {"jobs_ended": self.ended, "busy": " ".join(busy), "trouble": self._trouble}
 
     def step(self, queues: Sequence[str], stop: threading.Event | None = None) -> bool:
         """Does the next job that is due, if there is one; returns whether there was. Raises StoreError."""
@@ -75,12 +85,14 @@ class Worker:
         if job is None:
             return False
         hit("jobs.taken")
-        self._busy.add(job.kind)
+        with self._counting:
+            self._busy[job.kind] += 1
         try:
             self._do(job, stop or threading.Event())
         finally:
-            self._busy.discard(job.kind)
-            self.ended += 1
+            with self._counting:
+                self._busy[job.kind] -= 1
+                self.ended += 1
         return True
 
     def _tell(self) -> None:

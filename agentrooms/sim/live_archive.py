@@ -23,14 +23,13 @@ from agentrooms.errors import InvalidInput
 from agentrooms.events.catalogue import BY_NAME
 from agentrooms.events.journal import LOCK_TYPES, Head, fence
 from agentrooms.events.record import PLATFORM, Recorded, decode_line
-from agentrooms.events.store import EventStore, Positioned, Query, QueryItem
+from agentrooms.events.store import EventStore, Positioned, Query, with_any
 from agentrooms.events.tags import nft_tag, wallet_tag
 from agentrooms.events.vault import MemoryVault, Vault
 from agentrooms.sim import archive, folders
 
 FORMAT = archive.FORMATS[archive.ROOM]
 PAGE = 10_000  # events read from the store at once
-TAGS_AT_ONCE = 100  # tags of one query
 ELSEWHERE_TYPES = tuple(name for name in LOCK_TYPES if name != "wallet.budgeted")  # budgets are roomless
 
 
@@ -180,9 +179,7 @@ def _elsewhere(store: EventStore, room: str, chain: Sequence[Recorded], until: i
         if isinstance(event, AgentSpawned):
             tags.add(wallet_tag(event.owner) if event.item is None else nft_tag(collection, event.item.token_id))
     found: dict[int, bytes] = {}
-    ordered = sorted(tags)
-    for start in range(0, len(ordered), TAGS_AT_ONCE):
-        query = tuple(QueryItem(tags=(tag,), types=ELSEWHERE_TYPES) for tag in ordered[start : start + TAGS_AT_ONCE])
+    for query in with_any(tags, ELSEWHERE_TYPES):
         found.update(_read(store, query))
     return {place: line for place, line in found.items() if place <= until and decode_line(line).chain != room}
 

@@ -16,7 +16,7 @@ from agentrooms.domain.keys import public_hex
 from agentrooms.events.postgres import Connections, connect
 from agentrooms.jobs.analytics import Analytics, History
 from agentrooms.jobs.catalogue import AGENT_PERFORMANCE, DAY_MS, OLD_DEALS, ROOM_STATS
-from agentrooms.jobs.cleanup import OLD_DAYS, UNCONFIRMED_DAYS, Cleanup, archived_rooms
+from agentrooms.jobs.cleanup import OLD_DAYS, UNCONFIRMED_DAYS, Cleanup, NotArchived, archived_rooms
 from agentrooms.jobs.queue import JobQueue, NewJob
 from agentrooms.jobs.work import Interrupted, Work
 from agentrooms.projections import queries
@@ -111,6 +111,20 @@ def test_a_room_that_closed_lately_and_one_that_is_open_stay(
     clock.ms += 1_000 * DAY_MS
     assert cleanup.archive(work) == {"rooms": 1}
     assert [folder.name for folder in (tmp_path / "archived").iterdir()] == [A]
+
+
+def test_a_room_that_cannot_be_archived_is_told(
+    cleanup: Cleanup, queue: JobQueue, clock: Clock, tmp_path: Path
+) -> None:
+    clock.ms += 1_000 * DAY_MS
+    in_the_way = tmp_path / "archived" / A
+    in_the_way.mkdir(parents=True)
+    (in_the_way / "note").write_text("somebody's")
+    work = night(queue)
+    rooms = list(cleanup._old_rooms(work))
+    with pytest.raises(NotArchived, match=f"{A}: "):
+        cleanup.archive(work)
+    assert archived_rooms(tmp_path) == sorted(set(rooms) - {A})
 
 
 def test_what_a_killed_one_left_is_cleared_away_and_one_that_ends_stops(

@@ -15,7 +15,7 @@ import pytest
 from agentrooms.accounts.contacts import DEAD_MAX, Contacts
 from agentrooms.accounts.notifications import Kind, Notifications
 from agentrooms.jobs import catalogue
-from agentrooms.jobs.catalogue import NOTIFICATIONS, NOTIFY, QUEUES
+from agentrooms.jobs.catalogue import NOTIFICATIONS, NOTIFY, QUEUES, WEBHOOKS
 from agentrooms.jobs.mail import Mailer, Server
 from agentrooms.jobs.notify import Notifier, ask_confirmation, send_test
 from agentrooms.jobs.queue import JobQueue, NewJob, State
@@ -68,7 +68,7 @@ def tell(queue: JobQueue, news: News = NEWS) -> None:
 
 def work(worker: Worker) -> None:
     """Does all that is due."""
-    while worker.step([NOTIFICATIONS]):
+    while worker.step([NOTIFICATIONS, WEBHOOKS]):
         pass
 
 

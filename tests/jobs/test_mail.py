@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import ssl
 import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +22,7 @@ from tests.jobs.receivers import Mailbox, mail_server
 MAIL = Mail("n1", "ann@example.net", "Hello", "One line.")
 SENDER = "agents@example.org"
 TIMEOUT_S = 30.0
+ANSWER_S = 0.4  # that a slow server takes for each
 
 
 @pytest.fixture(scope="module")
@@ -108,3 +115,30 @@ def test_tls_from_the_first_byte(context: ssl.SSLContext, trusting: ssl.SSLConte
 def test_no_server_is_a_clear_error() -> None:
     with pytest.raises(MailFailed, match="ConnectionRefusedError"):
         Mailer(Server("127.0.0.1", 1, tls=False), SENDER).send(MAIL, TIMEOUT_S)
+
+
+@contextmanager
+def slow_server() -> Iterator[int]:
+    """Gives the port of a server that lets every answer wait."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection, connection.makefile("rb") as said, contextlib.suppress(OSError):
+                answer = b"220 hello\r\n"
+                while True:
+                    time.sleep(ANSWER_S)
+                    connection.sendall(answer)
+                    if not said.readline():
+                        return
+                    answer = b"250 ok\r\n"
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield listener.getsockname()[1]
+        thread.join()
+
+
+def test_a_server_whose_answers_are_slow_has_its_time_for_all_of_them_together() -> None:
+    with slow_server() as port, pytest.raises(MailFailed, match=r"Timeout|ServerDisconnected"):
+        Mailer(Server("127.0.0.1", port, tls=False), SENDER).send(MAIL, 1.5 * ANSWER_S)

@@ -19,6 +19,7 @@ from agentrooms.jobs.catalogue import (
     ROOM_STATS,
     RUN,
     WEBHOOK,
+    WEBHOOKS,
 )
 from agentrooms.jobs.queue import (
     BACKOFF_MAX_S,
@@ -237,8 +238,8 @@ def test_jobs_are_listed_by_pages_and_counted(queue: JobQueue) -> None:
     page = queue.jobs(limit=2)
     assert [job.id for job in page] == ["hook", "n4"]
     assert [job.id for job in queue.jobs(before=page[-1].number, state=State.WAITING)] == ["n3", "n2", "n1"]
-    assert [job.id for job in queue.jobs(user="user_b", queue=NOTIFICATIONS)] == ["hook"]
-    assert queue.counts()[NOTIFICATIONS] == {"waiting": 5, "running": 0, "done": 1, "dead": 0}
+    assert [job.id for job in queue.jobs(user="user_b", queue=WEBHOOKS)] == ["hook"]
+    assert queue.counts()[NOTIFICATIONS] == {"waiting": 4, "running": 0, "done": 1, "dead": 0}
     with pytest.raises(InvalidInput):
         queue.jobs(limit=0)
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from agentrooms.errors import InvalidInput
-from agentrooms.jobs.catalogue import ANALYTICS, NOTIFICATIONS, NOTIFY, QUEUES, ROOM_STATS, WEBHOOK
+from agentrooms.jobs.catalogue import ANALYTICS, NOTIFICATIONS, NOTIFY, QUEUES, ROOM_STATS, WEBHOOK, WEBHOOKS
 from agentrooms.jobs.queue import JobQueue, NewJob, State
 from agentrooms.jobs.work import Hopeless, Interrupted, Work
 from agentrooms.jobs.worker import Lane, Worker
@@ -48,7 +48,7 @@ def test_what_a_task_returns_or_raises_is_how_its_job_ends(queue: JobQueue) -> N
     queue.put(NewJob("other", WEBHOOK))
     queue.put(NewJob("interrupted", NOTIFY))
     for _n in range(6):
-        assert worker.step([NOTIFICATIONS])
+        assert worker.step([NOTIFICATIONS, WEBHOOKS])
     assert ends(queue, "fault") == (State.WAITING, "KeyError: 'a fault of ours'", 1)
     assert ends(queue, "wrong") == (State.WAITING, "no address (name one)", 1)
     assert ends(queue, "hopeless") == (State.DEAD, "never", 1)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from agentrooms.events import store
 from agentrooms.events.log_writer import LogWriter
 from agentrooms.events.postgres import migrate_log
 from agentrooms.events.postgres_log import PostgresLog
@@ -37,7 +38,7 @@ def test_the_archive_is_the_same_to_the_byte(
             entry = json.loads(line)
             vault.put(entry["key"], base64.b64decode(entry["secret"]))
         monkeypatch.setattr(live_archive, "PAGE", 7)
-        monkeypatch.setattr(live_archive, "TAGS_AT_ONCE", 2)
+        monkeypatch.setattr(store, "TAGS_AT_ONCE", 2)
         for source, is_open in ((opened, True), (sealed, False)):
             out = tmp_path / source.name
             key = KEYS[B] if is_open else None

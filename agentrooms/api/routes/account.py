@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -10,7 +11,7 @@ from agentrooms.accounts.contacts import CODES_MAX_DAY, TooManyContacts
 from agentrooms.accounts.erasure import erase
 from agentrooms.api.auth.principal import Principal, SignedIn
 from agentrooms.api.home import Home, HomeDep
-from agentrooms.api.limits import DAY_S
+from agentrooms.api.limits import DAY_S, HOUR_S
 from agentrooms.api.models.account import (
     AccountExport,
     ConfirmAsked,
@@ -39,7 +40,7 @@ from agentrooms.api.models.agents import agent_body
 from agentrooms.api.models.base import PAGE, money, problems
 from agentrooms.api.models.deals import deal_body
 from agentrooms.api.models.swarms import SwarmBody, swarm_fields
-from agentrooms.api.portfolio import export_of, portfolio_of
+from agentrooms.api.portfolio import all_of, export_of, portfolio_of
 from agentrooms.api.problems import Problem
 from agentrooms.api.reading import Cursor, Limit, number_key, text_key
 from agentrooms.api.routes.common import UNCACHED, CommandId, PathId, page_of
@@ -53,6 +54,8 @@ from agentrooms.projections import queries
 from agentrooms.services.outbound import OutboundRefused
 
 router = APIRouter(prefix="/me", route_class=StrictRoute, tags=["account"], dependencies=[UNCACHED])
+
+TRIES_PER_HOUR = 30  # of webhooks by one user
 
 ACTIVE_SHOWN, GONE_SHOWN, SWARMS_SHOWN, DEALS_SHOWN = 100, 20, 100, 5
 ITEMS_MAX = 20  # of a portfolio's page: the chain is asked about each
@@ -146,6 +149,7 @@ def test_webhook(home: HomeDep, principal: SignedIn, id: PathId, command: Comman
     webhook = home.contacts.webhook(principal.user, id)
     if webhook is None:
         raise _no_webhook()
+    home.limits.require(f"tries:{principal.user}", TRIES_PER_HOUR, HOUR_S, "webhooks tried out")
     try:
         return TestAnswer(delivery_id=send_test(home.jobs, webhook, command).id)
     except QueueFull as error:
@@ -216,21 +220,34 @@ def _limit_codes(home: Home, user: str, address: str) -> None:
 
 def _leave(home: Home, principal: Principal, command: str) -> None:
     """Takes a user's agents out of their rooms, and has their swarms stop when they can."""
-    agents = home.reads.run(
-        lambda read: queries.agents(read, user=principal.user, present=True, limit=queries.PAGE_MAX)
+    user = principal.user
+    agents = all_of(
+        lambda last: home.reads.run(
+            lambda read: queries.agents(
+                read, user=user, present=True, after=last.agent if last else "", limit=queries.PAGE_MAX
+            )
+        )
     )
-    for agent in agents:
-        home.asking.ask(RemoveAgent(id=f"{command}:{agent.agent}", agent=agent.agent))
-    swarms = home.reads.run(lambda read: queries.swarms(read, user=principal.user, limit=queries.PAGE_MAX))
-    for swarm in swarms:
-        if swarm.status is not SwarmStatus.COMPLETED:
-            _have_stopped(home, StopSwarm(id=f"{command}:{swarm.swarm}", swarm=swarm.swarm))
+    swarms = all_of(
+        lambda last: home.reads.run(
+            lambda read: queries.swarms(read, user=user, after=last.swarm if last else "", limit=queries.PAGE_MAX)
+        )
+    )
+    removals = [RemoveAgent(id=f"{command}:{one.agent}", agent=one.agent) for one in agents]
+    stops = [
+        StopSwarm(id=f"{command}:{one.swarm}", swarm=one.swarm)
+        for one in swarms
+        if one.status is not SwarmStatus.COMPLETED
+    ]
+    _send(home, [*removals, *stops])
+    for removal in removals:  # they are under way together; swarms are not waited for: their deals may take long
+        home.asking.ask(removal)
 
 
-def _have_stopped(home: Home, command: StopSwarm) -> None:
-    """Sends the command and does not wait: deals that bind a swarm's agents may take long."""
+def _send(home: Home, orders: Sequence[RemoveAgent | StopSwarm]) -> None:
     try:
-        home.inbox.send(command)
+        for order in orders:
+            home.inbox.send(order)
     except InboxFull as error:
         raise Problem(503, "the system takes no commands now", hint="try again in a moment") from error
 

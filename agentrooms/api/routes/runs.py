@@ -49,7 +49,7 @@ def list_runs(
     cursor: Cursor = None,
     limit: Limit = PAGE,
 ) -> RunsPage:
-    """Runs, the newest first. Of those that ended long ago none is listed any more, but their archives stay."""
+    """Runs, the newest first. Those that ended long ago make room for others, and so do their archives."""
     user = principal.user if mine else None
     rows = run_states(home.jobs, user=user, before=number_key(cursor), limit=limit + 1)
     shown, following = page_of(rows, limit, lambda row: row.number)
