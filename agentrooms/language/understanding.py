@@ -38,7 +38,7 @@ def price_in(text: str) -> int | None:
 def _price(said: str, run: re.Match[str]) -> int | None:
     """Returns what a run of digits is in micro-USDC, None when it is no whole amount of cents."""
     before, after = said[: run.start()], said[run.start() + len(_digits(run)) :]
-    if re.search(r"[\w\-+.,']$", before) or re.match(r"[\w%'’\-/]", after):
+    if re.search(r"[\w\-+−.,']$|[\-+−]\s?\$\s?$", before) or re.match(r"[\w%'’\-/]", after):
         return None
     match = _PRICE.fullmatch(_digits(run))
     if match is None:
