@@ -20,9 +20,11 @@ from agentrooms import __version__
 from agentrooms.api import docs_page, logs
 from agentrooms.api.home import Home
 from agentrooms.api.problems import Problem
+from agentrooms.events.store import QueryItem
 from agentrooms.live.commands import RegisterUser, RunSwarm
 from agentrooms.live.health import Health
 from tests.api.system import asking, bearer, running_home, sign_in
+from tests.cli.system import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = bytes.fromhex("5e" * 32)
@@ -147,6 +149,7 @@ def test_words_are_counted_on_from_scrape_to_scrape(home: Home, monkeypatch: pyt
     """In small steps and in large ones the count is the read model's."""
     from agentrooms.api.metrics import Scrape
 
+    wait_for(lambda: len(home.store.read((QueryItem(types=("act.posted",)),))) > 20)
     monkeypatch.setattr("agentrooms.api.metrics.COUNT_EVENTS", 7)
     monkeypatch.setattr("agentrooms.api.metrics.COUNT_STEPS", 3)
     monkeypatch.setattr("agentrooms.api.metrics.SCRAPE_S", 0.0)

@@ -38,6 +38,7 @@ class Up:
                 cwd=folder,
                 env=uncovered(**{MARK: self.mark}),
                 start_new_session=True,
+                preexec_fn=_hear_hangups,  # noqa: PLW1509 - before there are threads
             )
 
     @property
@@ -92,6 +93,11 @@ class Up:
             if (ours or at_work) and process.pid != os.getpid() and process.info["status"] != psutil.STATUS_ZOMBIE:
                 found.append(process)
         return found
+
+
+def _hear_hangups() -> None:
+    """A suite that was started to outlive its terminal ignores SIGHUP, and what it starts would."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @contextmanager
