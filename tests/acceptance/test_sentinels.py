@@ -31,7 +31,7 @@ from tests.acceptance.sentinels import Found, Piece, Searcher, folder_pieces, re
 from tests.cli.commands import agentrooms
 from tests.cli.system import MARK, Up, up
 
-pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.slow]
+pytestmark = [pytest.mark.xdist_group("up"), pytest.mark.slow]
 
 LIMITS = {  # whose limit: micro-USDC
     "buyer": 4_817_230_000,

@@ -23,7 +23,7 @@ from tests.cli.system import Up, up, wait_for
 from tests.cli.test_up import on_terminal
 from tests.cli.test_usage import check_lines
 
-pytestmark = pytest.mark.xdist_group("ray")
+pytestmark = pytest.mark.xdist_group("up")
 
 LIMITS = ("12.34", "43.21")  # of seller and buyer; such amounts stand nowhere else
 ASKED = "Asking the system running in "

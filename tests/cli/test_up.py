@@ -34,7 +34,7 @@ TERMINAL_TIMEOUT_S = 60
 SPEAKS = r"^ +\d+  \S+ [^:\n]+: \S"
 
 
-@pytest.mark.xdist_group("ray")
+@pytest.mark.xdist_group("up")
 def test_it_goes_on_after_whatever_end_and_leaves_nothing_behind(tmp_path: Path) -> None:
     with up(tmp_path, "--seed", "7") as first:
         said = first.until(SPEAKS)
@@ -81,7 +81,7 @@ def _check_nothing_is_said_twice(ended: Up) -> None:
     assert rounds == sorted(rounds)
 
 
-@pytest.mark.xdist_group("ray")
+@pytest.mark.xdist_group("up")
 @pytest.mark.parametrize(
     ("number", "moment"),
     [(signal.SIGTERM, "Starting in"), (signal.SIGHUP, "\n  redis"), (signal.SIGTERM, "\n  ray")],
