@@ -13,7 +13,7 @@ import msgspec
 
 from agentrooms.accounts.erasure import stays
 from agentrooms.accounts.notifications import Kind
-from agentrooms.accounts.schema import now_ms
+from agentrooms.accounts.schema import DAY_MS, now_ms
 from agentrooms.errors import AgentroomsError, InvalidInput
 from agentrooms.events.postgres import Connection, Connections
 
@@ -25,7 +25,6 @@ CODE_MS = 15 * 60_000
 CODE_DIGITS = 6
 CODE_TRIES_MAX = 5
 CODES_MAX_DAY = 5  # that a user may ask for
-_DAY_MS = 86_400_000
 _LOCK_KEY = 0x434F4E54  # one contact is added at a time, so the bounds hold
 _ADDRESS = re.compile(
     r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
@@ -256,7 +255,7 @@ class Contacts:
         row = connection.execute(
             "UPDATE emails SET codes_asked = CASE WHEN codes_day = %(day)s THEN codes_asked + 1 ELSE 1 END,"
             " codes_day = %(day)s WHERE user_id = %(user)s RETURNING codes_asked",
-            {"day": self._clock_ms() // _DAY_MS, "user": user},
+            {"day": self._clock_ms() // DAY_MS, "user": user},
         ).fetchone()
         if msgspec.convert(row, tuple[int])[0] > CODES_MAX_DAY:
             raise TooManyContacts(

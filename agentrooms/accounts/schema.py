@@ -9,6 +9,7 @@ from agentrooms.events.postgres import Connection, Connections
 from agentrooms.services import migrations
 
 SCHEMA = "accounts"
+DAY_MS = 86_400_000
 
 
 def migrate_accounts(dsn: str, schema: str = SCHEMA) -> list[int]:

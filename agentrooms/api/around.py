@@ -12,13 +12,13 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agentrooms.api import logs
+from agentrooms.api.limits import PROBES
 from agentrooms.api.metrics import RATE_LIMITED, REQUEST_SECONDS, REQUESTS
 
 ID_HEADER = "X-Request-Id"
 HSTS_S = 31_536_000  # one year
 UNKNOWN = "(none)"  # of requests that no route takes: their paths are anything
 METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
-QUIET = frozenset({"/healthz", "/readyz", "/metrics"})  # asked every few seconds
 KINDS = {"rooms": "room", "agents": "agent", "deals": "deal", "swarms": "swarm", "runs": "run"}
 """The field of a log line that holds the id in a path below each collection."""
 
@@ -96,7 +96,7 @@ def _note(scope: Scope, status: int, took_s: float) -> None:
     REQUEST_SECONDS.labels(method, path).observe(took_s)
     if status == 429:
         RATE_LIMITED.labels(path).inc()
-    level = logging.DEBUG if path in QUIET and status < 400 else logging.INFO
+    level = logging.DEBUG if path in PROBES and status < 400 else logging.INFO
     facts: dict[str, Any] = {"method": method, "path": path, "status": status, "took_ms": round(took_s * 1_000, 1)}
     log.log(level, "request", extra={**_ids(path, scope.get("path_params", {})), **facts})
 

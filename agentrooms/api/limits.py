@@ -30,7 +30,7 @@ RETRY_S = 1.0  # how long Redis is left alone after it did not answer
 MINUTE_S, HOUR_S, DAY_S = 60, 3_600, 86_400
 SIGN_INS_PER_MINUTE = 10  # of one wallet from one address
 NETWORK_BITS = 64  # of IPv6: whoever has one address has its whole network
-FREE = frozenset({"/healthz", "/readyz", "/metrics"})  # asked by machines that watch this one
+PROBES = frozenset({"/healthz", "/readyz", "/metrics"})  # asked by machines that watch this one
 
 _TAKE = """
 local count = redis.call('INCR', KEYS[1])
@@ -130,7 +130,7 @@ class RequestLimit:
         self._trusted_proxies = trusted_proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in {"http", "websocket"} or scope["path"] in FREE:
+        if scope["type"] not in {"http", "websocket"} or scope["path"] in PROBES:
             await self._app(scope, receive, send)
             return
         key = f"requests:{self._limits.hidden(client_of(scope, self._trusted_proxies))}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -23,7 +22,7 @@ PROCESSES = 2
 MODULE = "agentrooms.api.server"
 PUBLIC_URL = "http://rooms.test"  # one for all processes, as behind a proxy
 SETTINGS = {"PUBLIC_URL": PUBLIC_URL, "REQUESTS_PER_MINUTE": "1000000"}
-ASK_S = 0.5
+ASK_S, SIGN_IN_S = 0.5, 120.0
 
 
 class ApiProcesses:
@@ -50,7 +49,6 @@ def api_processes(running: Running) -> Iterator[ApiProcesses]:
     described = folder.path / RUNNING
     described.write_bytes(msgspec.json.encode(running))
     with ExitStack() as ends:
-        ends.enter_context(_environment(SETTINGS))
         ports, keepers = [], []
         for n in range(1, PROCESSES + 1):
             listener = ends.enter_context(closing(listening(LOOPBACK, 0)))
@@ -63,34 +61,22 @@ def api_processes(running: Running) -> Iterator[ApiProcesses]:
 
 def _kept(described: Path, said: Path, fd: int, name: str) -> Keeper:
     def start() -> Child:
-        return Child(MODULE, said, "--with-parent", "--running", str(described), "--fd", str(fd), fds=(fd,))
+        options = ("--with-parent", "--running", str(described), "--fd", str(fd))
+        return Child(MODULE, said, *options, fds=(fd,), env=SETTINGS)
 
     return Keeper(start, name)
 
 
-@contextmanager
-def _environment(more: dict[str, str]) -> Iterator[None]:
-    """Adds to the environment of processes that are started within the block."""
-    kept = {name: os.environ.get(name) for name in more}
-    os.environ.update(more)
-    try:
-        yield
-    finally:
-        for name, value in kept.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
 def signed_in(url: str, secret: bytes, number: int) -> Session:
-    """Returns the session of a person with a wallet of their own, once the API answers."""
-    key = bytes(derive_key(secret, "person", str(number)))
+    """Returns the session of a person with a wallet of their own, once the API answers. Raises ApiProblem, ApiUnreachable."""
+    key, last_s = bytes(derive_key(secret, "person", str(number))), time.monotonic() + SIGN_IN_S
     while True:
         with Client(url) as client:
             try:
                 client.sign_in(key)
             except (ApiProblem, ApiUnreachable):  # the system is just starting
+                if time.monotonic() > last_s:
+                    raise
                 time.sleep(ASK_S)
             else:
                 return client.session

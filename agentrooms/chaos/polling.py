@@ -31,7 +31,7 @@ class PollingWatcher:
         self._drawn = drawn
         self._lock = threading.Lock()
         self._waiting: dict[int, Frame] = {}
-        self._over = False  # the connection whose events are taken
+        self._heard: threading.Event | None = None  # the end of the connection whose events are taken
         seen.begin(0)
 
     async def run(self) -> None:
@@ -47,7 +47,7 @@ class PollingWatcher:
             io = socketio.Client(reconnection=False, request_timeout=TIMEOUT_S)
             ended = threading.Event()
             with self._lock:
-                self._waiting, self._over = {}, False
+                self._waiting, self._heard = {}, ended
                 after = self.seen.last
             self._url = self._drawn.choice(self._urls)
             io.on("*", lambda _name, said, ended=ended: self._hear(said, ended))
@@ -59,7 +59,7 @@ class PollingWatcher:
             except socketio.exceptions.SocketIOError as error:
                 self.ends[type(error).__name__] += 1
             with self._lock:
-                self._over = True
+                self._heard = None
             with contextlib.suppress(socketio.exceptions.SocketIOError, OSError):
                 io.disconnect()
             self.ends["polled"] += 1
@@ -75,12 +75,13 @@ class PollingWatcher:
 
     def _hear(self, said: Frame, ended: threading.Event) -> None:
         with self._lock:
-            if self._over:
+            if ended is not self._heard:  # in a thread that was late
                 return
             match said:
                 case {"type": "joined"}:
                     if not said["recovered"]:
                         self._fill(said["seq"])
+                        self._drain()
                 case {"type": "error", "code": str(code)}:
                     self.ends[code] += 1
                     ended.set()
@@ -105,5 +106,9 @@ class PollingWatcher:
             seen.fault(f"event {seq} came twice on one connection")
             return
         self._waiting[seq] = frame
+        self._drain()
+
+    def _drain(self) -> None:
+        seen = self.seen
         while (due := (seen.last or 0) + 1) in self._waiting:
             seen.take(self._waiting.pop(due))

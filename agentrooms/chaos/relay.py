@@ -47,11 +47,6 @@ class Relay:
         self._flowing.set()
         self.cut(1.0)
 
-    @property
-    def connections(self) -> int:
-        """How many there are."""
-        return len(self._flows)
-
     def cut(self, share: float) -> int:
         """Resets a share of the connections; returns how many."""
         return sum(flow.cut() for flow in self._some(share))

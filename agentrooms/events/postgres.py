@@ -58,14 +58,15 @@ def connect(dsn: str, schema: str, **settings: str) -> Connection:
 
 
 def connect_patiently(
-    dsn: str, schema: str, stop: threading.Event, patience_s: float = RECONNECT_S, **settings: str
+    dsn: str, schema: str, stop: threading.Event, patience_s: float | None = None, **settings: str
 ) -> Connection:
     """Returns a connection, waiting for a server that restarts.
 
     Raises:
-        StoreError: after `patience_s` the server still cannot be reached, or `stop` was set.
+        StoreError: after `patience_s` (RECONNECT_S) the server still cannot be reached, or `stop` was set.
     """
-    deadline, delay_s = time.monotonic() + patience_s, RECONNECT_DELAY_S
+    deadline = time.monotonic() + (RECONNECT_S if patience_s is None else patience_s)
+    delay_s = RECONNECT_DELAY_S
     while True:
         try:
             return connect(dsn, schema, **settings)
@@ -101,7 +102,7 @@ class Connections:
         Without it for a free one as long as it takes, and for the server RECONNECT_S.
         """
         self.dsn, self.schema = dsn, schema
-        self._wait_s, self._reconnect_s = patience_s, RECONNECT_S if patience_s is None else patience_s
+        self._patience_s = patience_s
         self._idle: list[Connection] = []
         self._lock = threading.Lock()
         self._free = threading.BoundedSemaphore(CONNECTIONS_MAX)
@@ -113,7 +114,7 @@ class Connections:
         Raises:
             StoreError: the database refuses the work or cannot be reached.
         """
-        deadline = time.monotonic() + self._reconnect_s
+        deadline = time.monotonic() + (RECONNECT_S if self._patience_s is None else self._patience_s)
         while True:
             with self._lend() as connection:
                 try:
@@ -150,7 +151,7 @@ class Connections:
 
     @contextmanager
     def _lend(self) -> Iterator[Connection]:
-        if not self._free.acquire(timeout=self._wait_s):
+        if not self._free.acquire(timeout=self._patience_s):
             raise StoreError(f"all {CONNECTIONS_MAX} connections to {self.schema} are in use", hint="try again")
         try:
             if self._stop.is_set():
@@ -160,7 +161,7 @@ class Connections:
                 self.dsn,
                 self.schema,
                 self._stop,
-                self._reconnect_s,
+                self._patience_s,
                 plan_cache_mode="force_custom_plan",
             )
             try:

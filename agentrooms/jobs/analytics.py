@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 from psycopg import sql
 
+from agentrooms.accounts.schema import DAY_MS
 from agentrooms.errors import InvalidInput
 from agentrooms.events.postgres import Connection, Connections, connect
-from agentrooms.jobs.catalogue import DAY_MS
 from agentrooms.jobs.schema import SCHEMA
 from agentrooms.jobs.work import Work
 

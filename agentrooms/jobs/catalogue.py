@@ -10,12 +10,13 @@ from enum import IntEnum
 
 import msgspec
 
+from agentrooms.accounts.schema import DAY_MS
 from agentrooms.domain.deal import DealState
 from agentrooms.errors import InvalidInput
 
 SECOND_MS = 1_000
 MINUTE_MS = 60 * SECOND_MS
-DAY_MS = 24 * 60 * MINUTE_MS
+
 
 ANALYTICS, CLEANUP, RUNS = "analytics", "cleanup", "runs"
 NOTIFICATIONS, WEBHOOKS = "notifications", "webhooks"

@@ -17,12 +17,11 @@ import msgspec
 from nacl.signing import SigningKey
 from psycopg import sql
 
-from agentrooms.accounts.schema import now_ms
+from agentrooms.accounts.schema import DAY_MS, now_ms
 from agentrooms.errors import AgentroomsError
 from agentrooms.events.postgres import connect
 from agentrooms.events.store import EventStore
 from agentrooms.events.vault import MemoryVault
-from agentrooms.jobs.catalogue import DAY_MS
 from agentrooms.jobs.work import Interrupted, Work
 from agentrooms.projections.check import PRUNED
 from agentrooms.sim.archive import MANIFEST

@@ -12,12 +12,12 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
-import psycopg
 from psycopg import sql
 
 from agentrooms.accounts.schema import now_ms
 from agentrooms.errors import AgentroomsError, InvalidInput
-from agentrooms.events.postgres import Connection, Connections, connect, failure
+from agentrooms.events.postgres import Connection, Connections
+from agentrooms.events.waking import Listener
 from agentrooms.jobs.catalogue import QUEUES, RUNS, Queue, queue_of
 from agentrooms.jobs.schema import SCHEMA, wake_channel
 
@@ -118,12 +118,12 @@ class JobQueue:
         self._dsn, self._schema = dsn, schema
         self._connections = Connections(dsn, schema, patience_s)
         self._clock_ms, self._draw = clock_ms, draw
-        self._listener: Connection | None = None
+        self._listener = Listener(dsn, schema, wake_channel(schema))
 
     def close(self) -> None:
         """Closes the connections."""
         self._connections.close()
-        self._close_listener()
+        self._listener.close()
 
     def put(self, new: NewJob) -> Job:
         """Puts a job in; the same again returns the job as it stands.
@@ -259,19 +259,7 @@ class JobQueue:
 
     def await_new(self, timeout_s: float) -> bool:
         """Waits until a job is put, for `timeout_s` at most; returns whether one was. For one thread."""
-        try:
-            if self._listener is None:
-                self._listener = connect(self._dsn, self._schema)
-                self._listener.execute(sql.SQL("LISTEN {}").format(sql.Identifier(wake_channel(self._schema))))
-            return bool(list(self._listener.notifies(timeout=timeout_s, stop_after=1)))
-        except psycopg.Error as error:
-            self._close_listener()
-            raise failure("was lost while waiting for jobs", error) from error
-
-    def _close_listener(self) -> None:
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
+        return self._listener.wait(timeout_s)
 
     def _revive(self, id: str | None, queue: str | None) -> int:
         query = (

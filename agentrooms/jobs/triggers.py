@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 import psycopg
-from psycopg import sql
 
 from agentrooms.accounts.schema import now_ms
 from agentrooms.domain.agent import AgentLeft, AgentSpawned
@@ -22,9 +21,10 @@ from agentrooms.domain.event import Event
 from agentrooms.domain.terms import LeaveReason
 from agentrooms.domain.user import user_id
 from agentrooms.errors import InvalidInput
-from agentrooms.events.postgres import Connection, Connections, connect
+from agentrooms.events.postgres import Connection, Connections
 from agentrooms.events.record import Recorded, decode_line
 from agentrooms.events.store import EventStore, QueryItem, StoreError, with_any
+from agentrooms.events.waking import Listener
 from agentrooms.jobs import queue
 from agentrooms.jobs.catalogue import NOTIFY
 from agentrooms.jobs.queue import NewJob, QueueFull
@@ -69,9 +69,9 @@ class Triggers:
     """Turns events into jobs. `channel` is where the log's writer notifies; without it new events are found by polling."""
 
     def __init__(self, store: EventStore, dsn: str, schema: str = SCHEMA, channel: str | None = None) -> None:
-        self._store, self._dsn, self._schema, self._channel = store, dsn, schema, channel
+        self._store, self._schema = store, schema
         self._connections = Connections(dsn, schema)
-        self._listener: Connection | None = None
+        self._listener = Listener(dsn, schema, channel) if channel is not None else None
         self.position = 0
         """The last event that was followed, as known here."""
         self.trouble = ""
@@ -83,7 +83,6 @@ class Triggers:
         self._connections.close()
         if self._listener is not None:
             self._listener.close()
-            self._listener = None
 
     def run(self, stop: threading.Event) -> None:
         """Follows the log until `stop` is set. Waits for a database that is away, and for a full queue."""
@@ -188,14 +187,10 @@ class Triggers:
 
     def _wait(self, stop: threading.Event) -> None:
         """Waits for a notification, at most POLL_S."""
-        if self._channel is None:
+        if self._listener is None:
             stop.wait(POLL_S)
-            return
-        if self._listener is None or self._listener.closed:
-            self._listener = connect(self._dsn, self._schema)
-            self._listener.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
-        for _ in self._listener.notifies(timeout=POLL_S, stop_after=1):
-            pass
+        else:
+            self._listener.wait(POLL_S)
 
 
 def _job(news: News) -> NewJob:

@@ -16,6 +16,7 @@ from psycopg import sql
 
 from agentrooms.errors import AgentroomsError, InvalidInput
 from agentrooms.events.postgres import Connection, Connections, connect, failure
+from agentrooms.events.waking import Listener
 from agentrooms.live import commands
 from agentrooms.live.commands import Answer, Command
 from agentrooms.services import migrations
@@ -76,12 +77,12 @@ class Inbox:
         """`patience_s` is that of Connections."""
         self._dsn, self._schema = dsn, schema
         self._connections = Connections(dsn, schema, patience_s)
-        self._listener: Connection | None = None  # of the desk
+        self._listener = Listener(dsn, schema, sent_channel(schema))  # of the desk
 
     def close(self) -> None:
         """Closes the connections."""
         self._connections.close()
-        self._close_listener()
+        self._listener.close()
 
     def send(self, command: Command) -> Sent:
         """Puts a command in; the same again returns the same.
@@ -130,19 +131,7 @@ class Inbox:
 
         What was sent since the last call counts; before the first call nothing was listening.
         """
-        try:
-            if self._listener is None:
-                self._listener = connect(self._dsn, self._schema)
-                self._listener.execute(sql.SQL("LISTEN {}").format(sql.Identifier(sent_channel(self._schema))))
-            return bool(list(self._listener.notifies(timeout=timeout_s, stop_after=1)))
-        except psycopg.Error as error:
-            self._close_listener()
-            raise failure("was lost while waiting for commands", error) from error
-
-    def _close_listener(self) -> None:
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
+        return self._listener.wait(timeout_s)
 
     def answer(self, id_: str, state: State, answer: Answer) -> Sent:
         """Answers a command, once; returns it with the answer it has, the first one. Raises NotSent."""

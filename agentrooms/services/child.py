@@ -6,10 +6,11 @@ Such a server says in its first line on stdout, in JSON, that it listens, and en
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from agentrooms.errors import AgentroomsError
@@ -29,10 +30,13 @@ class ChildUnusable(AgentroomsError):
 class Child:
     """`python -m MODULE OPTIONS` as a child; it listens when the constructor returns. `ready` is what it said then.
 
-    What else it says goes to the file `said`; `fds` are files it is given. Raises ChildUnusable with the end of that.
+    What else it says goes to the file `said`; `fds` are files it is given, `env` is added to its environment. Raises
+    ChildUnusable with the end of what it said.
     """
 
-    def __init__(self, module: str, said: Path, *options: str, fds: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self, module: str, said: Path, *options: str, fds: tuple[int, ...] = (), env: Mapping[str, str] | None = None
+    ) -> None:
         if said.exists() and said.stat().st_size > SAID_BYTES_MAX:
             said.replace(said.with_name(f"{said.name}.1"))
         with said.open("ab") as errors:
@@ -43,6 +47,7 @@ class Child:
                 stderr=errors,
                 start_new_session=True,
                 pass_fds=fds,
+                env={**os.environ, **(env or {})},
             )
         assert self._process.stdout is not None
         self.ready = self._process.stdout.readline()

@@ -24,7 +24,7 @@ from starlette.websockets import WebSocket
 from websockets.exceptions import InvalidStatus
 
 from agentrooms.api import limits as module
-from agentrooms.api.limits import FREE, PREFIX, RETRY_S, Limits, OwnWindows, RequestLimit, Taken, client_of
+from agentrooms.api.limits import PREFIX, PROBES, RETRY_S, Limits, OwnWindows, RequestLimit, Taken, client_of
 from agentrooms.api.problems import Problem
 from agentrooms.services.listening import listening
 from agentrooms.services.redis import Redis, client
@@ -173,8 +173,8 @@ def test_requests_over_the_limit_are_refused_with_a_problem(shared: redis.Redis)
         async with httpx.AsyncClient(transport=transport, base_url="http://api") as http:
             return [await http.get(path) for path in paths]
 
-    answers = asyncio.run(ask("127.0.0.1", *["/rooms"] * 4, *FREE))
-    assert [answer.status_code for answer in answers] == [200, 200, 200, 429, *[200] * len(FREE)]
+    answers = asyncio.run(ask("127.0.0.1", *["/rooms"] * 4, *PROBES))
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429, *[200] * len(PROBES)]
     refused = answers[3]
     assert refused.headers["content-type"] == "application/problem+json"
     assert refused.json()["code"] == "rate_limited"

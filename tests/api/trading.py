@@ -17,7 +17,8 @@ from agentrooms.domain.user import user_id
 from tests.api.system import ORIGIN, asking, bearer, sign_in
 from tests.domain.samples import wallet, wallet_key
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
+LOOK_S = 0.02
 
 
 _APPLICATIONS: WeakKeyDictionary[Home, Application] = WeakKeyDictionary()
@@ -65,6 +66,7 @@ class Person:
         deadline_s = time.monotonic() + PATIENCE_S
         while not is_so(found := self.read(path)):
             assert time.monotonic() < deadline_s, found
+            time.sleep(LOOK_S)  # the system trades in a thread beside
         return found
 
     def sign(self, typed_data: dict[str, Any]) -> str:

@@ -27,7 +27,7 @@ WALLET = TERMS.buyer_wallet
 
 
 @pytest.fixture(params=ADAPTERS)
-def store(request: pytest.FixtureRequest) -> EventStore:
+def store(request: pytest.FixtureRequest, stores: None) -> EventStore:
     return ADAPTERS[request.param]()
 
 

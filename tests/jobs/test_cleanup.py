@@ -11,11 +11,12 @@ import pytest
 from nacl.signing import SigningKey
 
 from agentrooms.accounts.contacts import Contacts
+from agentrooms.accounts.schema import DAY_MS
 from agentrooms.accounts.sessions import Sessions
 from agentrooms.domain.keys import public_hex
 from agentrooms.events.postgres import Connections, connect
 from agentrooms.jobs.analytics import Analytics, History
-from agentrooms.jobs.catalogue import AGENT_PERFORMANCE, DAY_MS, OLD_DEALS, ROOM_STATS
+from agentrooms.jobs.catalogue import AGENT_PERFORMANCE, OLD_DEALS, ROOM_STATS
 from agentrooms.jobs.cleanup import OLD_DAYS, UNCONFIRMED_DAYS, Cleanup, NotArchived, archived_rooms
 from agentrooms.jobs.queue import JobQueue, NewJob
 from agentrooms.jobs.work import Interrupted, Work

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentrooms.accounts.schema import DAY_MS
 from agentrooms.jobs import catalogue
-from agentrooms.jobs.catalogue import ANALYTICS, DAY_MS, KINDS, OLD_DEALS, QUEUES, ROOM_STATS, SCHEDULES, Schedule
+from agentrooms.jobs.catalogue import ANALYTICS, KINDS, OLD_DEALS, QUEUES, ROOM_STATS, SCHEDULES, Schedule
 from agentrooms.jobs.queue import JobQueue
 from agentrooms.jobs.schedule import Scheduler, latest_due_ms
 

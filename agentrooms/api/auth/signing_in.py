@@ -14,7 +14,7 @@ from collections.abc import Callable
 import msgspec
 
 from agentrooms.accounts.challenges import CHALLENGE_MS, Challenge, Challenges, ChallengesFull
-from agentrooms.accounts.schema import now_ms
+from agentrooms.accounts.schema import DAY_MS, now_ms
 from agentrooms.accounts.sessions import Granted, Session, SessionEnded, Sessions
 from agentrooms.api.auth.siwe import SignInText, domain_of, signed_digest
 from agentrooms.api.auth.tokens import Claims, Tokens, signing_keys
@@ -23,7 +23,6 @@ from agentrooms.domain.secp256k1 import SIGNATURE_BYTES, recover
 from agentrooms.events.postgres import Connections
 from agentrooms.services.settings import Settings
 
-DAY_MS = 86_400_000
 SIGNATURE_BYTES_MAX = 4_096  # a contract wallet's may be many in one
 UNDEPLOYED = bytes.fromhex("6492" * 16)  # what an ERC-6492 signature ends with
 _HEX = re.compile(r"(?:0x)?((?:[0-9a-fA-F]{2})+)")
