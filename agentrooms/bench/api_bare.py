@@ -22,10 +22,8 @@ from starlette.types import Receive, Scope, Send
 from uvicorn import Server
 
 from agentrooms.api.server import config_of
-from agentrooms.bench.api_talk import STAMP_DIGITS, Said
+from agentrooms.bench.api_talk import SEQ, STAMP, STAMP_DIGITS, Said
 from agentrooms.bench.api_worker import say
-
-SEQ, STAMP = b'"seq":', b'"message":"'
 
 
 class Template:

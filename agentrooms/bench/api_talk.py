@@ -25,6 +25,7 @@ from agentrooms.events.store import Conflict
 
 AGENTS = 20  # of a room; they speak in turns
 ROUND_MS = 1_000
+SEQ, STAMP = b'"seq":', b'"message":"'  # before a frame's number, and before the time in its text
 STAMP_DIGITS = 19  # of nanoseconds: the length of a message does not change
 SAID = "I have seen three of these go this week, and none of them for less than that."
 

@@ -17,13 +17,12 @@ from collections import Counter
 
 import msgspec
 
-from agentrooms.bench.api_talk import STAMP_DIGITS
+from agentrooms.bench.api_talk import SEQ, STAMP, STAMP_DIGITS
 from agentrooms.bench.api_worker import say
 
 READ_BYTES = 65_536
 CONNECTING = 50  # clients that connect at once
 CONNECT_S = 60.0
-SEQ, STAMP = b'"seq":', b'"message":"'
 TEXT, CLOSE, PING, PONG = 0x81, 0x88, 0x89, 0x8A
 SHORT, LONG = 125, 126  # lengths in the header of a frame itself, and in the two bytes behind it
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,12 +12,12 @@ import msgspec
 import psutil
 
 from agentrooms.errors import AgentroomsError
+from agentrooms.services.child import Child
 from agentrooms.services.processes import last_lines
 
 if TYPE_CHECKING:
     from typing import Self
 
-STOP_S = 10.0
 Asked = TypeVar("Asked")
 
 
@@ -28,34 +25,8 @@ class BenchFailed(AgentroomsError):
     """A part of the bench does not do what is measured, so no figure would mean anything."""
 
 
-class Worker:
-    """`python -m MODULE OPTIONS` as a process. `ready` is the first thing it says. Raises BenchFailed."""
-
-    def __init__(
-        self, module: str, said: Path, *options: str, fds: tuple[int, ...] = (), env: Mapping[str, str] | None = None
-    ) -> None:
-        """What else it says goes to the file `said`."""
-        self._module, self._said = module, said
-        with said.open("ab") as errors:
-            self._process = subprocess.Popen(  # noqa: S603 -- our own program
-                [sys.executable, "-m", module, *options],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                start_new_session=True,
-                pass_fds=fds,
-                env={**os.environ, **(env or {})},
-            )
-        try:
-            self.ready: dict[str, Any] = self.answer()
-        except BenchFailed:
-            self.close()
-            raise
-
-    @property
-    def pid(self) -> int:
-        """The number of the process."""
-        return self._process.pid
+class Worker(Child):
+    """A child that is asked and answers; once asked, it must not end by itself."""
 
     def cpu_s(self) -> float:
         """Returns the CPU time that it has used, of itself and of the system for it."""
@@ -79,21 +50,9 @@ class Worker:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise BenchFailed(f"{self._module} ended: {last_lines(self._said.read_text(errors='replace'))}")
+            raise BenchFailed(f"{self.module} ended: {last_lines(self.said.read_text(errors='replace'))}")
         found: dict[str, Any] = msgspec.json.decode(line)
         return found
-
-    def close(self) -> None:
-        """Ends it."""
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with suppress(BrokenPipeError):
-                    pipe.close()
-        try:
-            self._process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
 
     def __enter__(self) -> Self:
         return self
@@ -101,7 +60,7 @@ class Worker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self.stop()
 
 
 def work_on(do: Callable[[Asked], object], asked: type[Asked]) -> None:

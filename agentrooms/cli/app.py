@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Annotated, Any
 
 import typer
@@ -125,6 +125,7 @@ for _module in (
     _module.register(app)
 
 
+@cache
 def command() -> Any:  # noqa: ANN401 - the same
     """Returns the whole command line as one command."""
     root = typer.main.get_command(app)

@@ -37,6 +37,7 @@ class Child:
     def __init__(
         self, module: str, said: Path, *options: str, fds: tuple[int, ...] = (), env: Mapping[str, str] | None = None
     ) -> None:
+        self.module, self.said = module, said
         if said.exists() and said.stat().st_size > SAID_BYTES_MAX:
             said.replace(said.with_name(f"{said.name}.1"))
         with said.open("ab") as errors:

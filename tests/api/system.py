@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import httpx
 import msgspec
@@ -104,11 +105,22 @@ def _database(server: str) -> Iterator[str]:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
 
 
+_APPLICATIONS: WeakKeyDictionary[Home, Application] = WeakKeyDictionary()
+
+
+def application(home: Home) -> Application:
+    """The application of a home; to make one takes as long as many requests."""
+    found = _APPLICATIONS.get(home)
+    if found is None:
+        found = _APPLICATIONS[home] = Application(home)
+    return found
+
+
 def asking(home: Home, script: Callable[[httpx.AsyncClient], Coroutine[Any, Any, T]]) -> T:
     """Runs a script against the home's application."""
 
     async def run() -> T:
-        transport = httpx.ASGITransport(Application(home))
+        transport = httpx.ASGITransport(application(home))
         async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as http:
             return await script(http)
 

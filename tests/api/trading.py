@@ -6,30 +6,17 @@ import asyncio
 import time
 from collections.abc import Callable
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import httpx
 from eth_account import Account
 
-from agentrooms.api.app import Application
 from agentrooms.api.home import Home
 from agentrooms.domain.user import user_id
-from tests.api.system import ORIGIN, asking, bearer, sign_in
+from tests.api.system import ORIGIN, application, asking, bearer, sign_in
 from tests.domain.samples import wallet, wallet_key
 
 PATIENCE_S = 120.0
 LOOK_S = 0.02
-
-
-_APPLICATIONS: WeakKeyDictionary[Home, Application] = WeakKeyDictionary()
-
-
-def application(home: Home) -> Application:
-    """The application of a home; to make one takes as long as many requests."""
-    found = _APPLICATIONS.get(home)
-    if found is None:
-        found = _APPLICATIONS[home] = Application(home)
-    return found
 
 
 class Person:
