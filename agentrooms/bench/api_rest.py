@@ -25,7 +25,7 @@ from agentrooms.services.folder import DataFolder
 from agentrooms.services.settings import Settings
 
 CONNECTIONS = 8  # of those who read
-WRITERS = 32  # a write waits for the room's next round, so more of them wait at once
+WRITERS = 16  # a write waits for its room's next round, so many wait at once; a process lets no more than 24
 PATIENCE_S = 300.0  # until the first deal of a swarm, on a busy machine
 POLL_S = 0.2
 

@@ -45,6 +45,12 @@ def desk(home: Home) -> None:
         health.note({"desk": {"pid": 1}, "verifier:verifier_1": {"pid": 2, "trouble": "no chain"}, "log": None})
 
 
+@pytest.fixture(autouse=True)
+def fresh_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every scrape reads: what one test found is not what the next finds."""
+    monkeypatch.setattr("agentrooms.api.metrics.SCRAPE_S", 0.0)
+
+
 def get(home: Home, path: str, **more: Any) -> httpx.Response:
     return asking(home, lambda http: http.get(path, **more))
 
