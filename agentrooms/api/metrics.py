@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -73,6 +74,9 @@ _COUNTED = """
     GROUP BY 1, 2"""
 
 
+log = logging.getLogger(__name__)
+
+
 @contextmanager
 def counting(kind: str) -> Iterator[None]:
     """Counts a command that is asked within, by what came of it."""
@@ -105,7 +109,8 @@ class Scrape:
         up = GaugeMetricFamily("agentrooms_database_up", "Whether the database answered this scrape")
         try:
             found = list(self._reads.run(self._read))
-        except (Problem, psycopg.Error):
+        except (Problem, psycopg.Error) as error:
+            log.warning("a scrape goes without the database's figures: %s", error)
             found = []
         up.add_metric([], bool(found))
         yield up

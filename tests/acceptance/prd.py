@@ -170,14 +170,15 @@ def run_swarm(person: Person, room: str) -> None:
     for action, status in (("pause", "paused"), ("resume", "running")):
         assert person.ask("PATCH", path, json={"action": action})["swarm"]["status"] == status
     person.ask("PATCH", path, json={"action": "speed", "speed": 0})  # its agents give way over minutes of room time
-    until(lambda: person.ask("GET", path)["swarm"]["dealsCompleted"])
-    person.ask("PATCH", path, json={"action": "stop"})
+    until(lambda: person.ask("GET", path)["swarm"]["status"] == "completed", 2 * TIMEOUT_S)
     swarm = person.ask("GET", path)["swarm"]
     assert len(swarm["agents"]) == 5
     analytics = person.ask("GET", f"{path}/analytics")["analytics"]
     assert (analytics["joined"], analytics["dealsCompleted"]) == (5, swarm["dealsCompleted"])
     assert 0 < analytics["successRate"] <= 1
     assert min(analytics["volume"], analytics["avgDealTime"]) > 0
+    other = person.ask("POST", "/swarms/spawn", 201, json=asked)["swarm"]["id"]
+    person.ask("PATCH", f"/swarms/{other}", json={"action": "stop"})
 
 
 def sign_out(person: Person) -> None:

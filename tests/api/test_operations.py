@@ -114,7 +114,7 @@ def test_a_database_that_is_away_is_said_without_its_address(home: Home, monkeyp
     with closing(Reads("postgresql://ada:secret@127.0.0.1:1/none", "read")) as away:
         monkeypatch.setattr("agentrooms.api.reading.POOL_WAIT_S", 0.2)
         away._pool.timeout = 0.2
-        monkeypatch.setattr(home, "reads", away)
+        monkeypatch.setattr(home.reads, "_pool", away._pool)
         ready, figures = get(home, "/readyz"), get(home, "/metrics")
 
     assert ready.status_code == 503
@@ -322,7 +322,7 @@ def families(home: Home) -> set[str]:
     return {name for line in text.splitlines() if line.startswith("# TYPE") for name in [line.split()[2]]}
 
 
-def test_the_page_has_every_figure(home: Home) -> None:
+def test_the_page_has_every_figure(home: Home, desk: None) -> None:
     page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     rows = "\n".join(line for line in page.splitlines() if line.startswith("| `agentrooms_") and line.count("|") == 4)
 
@@ -330,7 +330,7 @@ def test_the_page_has_every_figure(home: Home) -> None:
     assert set(OWN.findall(rows)) == ours
 
 
-def test_every_figure_of_the_dashboard_and_of_the_alerts_exists(home: Home) -> None:
+def test_every_figure_of_the_dashboard_and_of_the_alerts_exists(home: Home, desk: None) -> None:
     board = json.loads((ROOT / "docs" / "grafana" / "agentrooms.json").read_text(encoding="utf-8"))
     queries = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
     page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
