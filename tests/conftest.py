@@ -71,6 +71,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.hypothesis_seed = str(secrets.randbelow(2**32))
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Keeps the tests of a file in one process, so that what they share is made once; groups of files say so."""
+    if item.get_closest_marker("xdist_group") is None:
+        item.add_marker(pytest.mark.xdist_group(f"{item.path.parent.name}.{item.path.stem}"))
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Lets xdist see the groups it has made: it writes them where pytest, from 9.2 on, does not look any more."""
@@ -114,7 +120,9 @@ def replay_command(item: pytest.Item) -> str:
     """Returns the command line that draws the same examples again."""
     profile = "" if PROFILE == "default" else f"{PROFILE_VARIABLE}={PROFILE} "
     seed = item.config.getoption("hypothesis_seed")
-    return f"{profile}python3 run.py test {shlex.quote(item.nodeid)} --hypothesis-seed={seed}"
+    grouped = item.get_closest_marker("xdist_group")
+    test = item.nodeid if grouped is None else item.nodeid.removesuffix(f"@{grouped.args[0]}")
+    return f"{profile}python3 run.py test {shlex.quote(test)} --hypothesis-seed={seed}"
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from websockets.sync.client import connect
 from tests.acceptance.prd import TIMEOUT_S, Person, Watching, run_swarm, sign_out, trade, until
 from tests.cli.system import up
 
-pytestmark = pytest.mark.xdist_group("living")
+pytestmark = pytest.mark.xdist_group("ray")
 NODE = Path(__file__).parent / "node"
 KEYS = {name: f"0x{number:064x}" for number, name in enumerate(("admin", "buyer", "seller", "b2", "s2"), start=7_001)}
 

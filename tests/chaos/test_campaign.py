@@ -23,7 +23,7 @@ def test_the_slice_is_wide() -> None:
     assert any(strike.how == CLOCK for plan in plans for group in plan.groups for strike in group.strikes)
 
 
-@pytest.mark.xdist_group("living")
+@pytest.mark.xdist_group("up")
 def test_nothing_is_lost_whatever_is_struck() -> None:
     """In a process of its own, with services of its own."""
     done = subprocess.run(

@@ -21,6 +21,8 @@ from agentrooms.sim.settings import custom, preset
 from tests.domain import runs
 from tests.ray.cluster import addresses, health, kill_actor, kill_process
 
+pytestmark = pytest.mark.xdist_group("ray")
+
 SETTINGS = preset("small_test", 7)
 
 

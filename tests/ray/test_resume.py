@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from agentrooms.events.postgres_log import PostgresLog
 from agentrooms.events.store import StoreError
@@ -15,6 +16,8 @@ from agentrooms.sim.run_log import run_schema
 from agentrooms.sim.settings import preset
 from tests.cli.commands import AGENTROOMS, agentrooms, environment, uncovered
 from tests.domain import runs
+
+pytestmark = pytest.mark.xdist_group("ray")
 
 SETTINGS = preset("small_test", 7)
 FAILPOINT_EXIT = 86
