@@ -33,7 +33,7 @@ _ROOMS = """
     ON CONFLICT DO NOTHING"""
 _AGENTS = """
     INSERT INTO {jobs}.agent_history
-    SELECT p.agent, %(at)s, a.user_id, p.messages, p.deals_completed, p.deals_failed, p.savings_usdc_micros,
+    SELECT p.agent, %(at)s, p.messages, p.deals_completed, p.deals_failed, p.savings_usdc_micros,
         p.earnings_usdc_micros
     FROM {read}.agents AS a JOIN {read}.agent_performance AS p USING (agent)
     WHERE a.swarm IS NULL AND coalesce(a.left_at_ms, %(at)s) > %(since)s AND NOT EXISTS (

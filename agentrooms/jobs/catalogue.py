@@ -68,28 +68,24 @@ class DealQueue(msgspec.Struct, frozen=True):
     states: frozenset[DealState]
 
 
+def _telling(name: str) -> Queue:
+    """Returns a queue of what people are told."""
+    return Queue(
+        name=name,
+        priority=Priority.MEDIUM,
+        attempts=3,
+        time_limit_s=30,
+        backoff_s=30,
+        open_max=10_000,
+        kept_max=10_000,
+    )
+
+
 QUEUES = {
     queue.name: queue
     for queue in (
-        Queue(
-            name=NOTIFICATIONS,
-            priority=Priority.MEDIUM,
-            attempts=3,
-            time_limit_s=30,
-            backoff_s=30,
-            open_max=10_000,
-            kept_max=10_000,
-        ),
-        # Of its own: servers of others may be slow, and one's deliveries wait while what makes them goes on.
-        Queue(
-            name=WEBHOOKS,
-            priority=Priority.MEDIUM,
-            attempts=3,
-            time_limit_s=30,
-            backoff_s=30,
-            open_max=10_000,
-            kept_max=10_000,
-        ),
+        _telling(NOTIFICATIONS),
+        _telling(WEBHOOKS),  # of its own: servers of others may be slow, and what makes deliveries must go on
         Queue(name=ANALYTICS, priority=Priority.LOW, attempts=1, time_limit_s=60),
         Queue(name=CLEANUP, priority=Priority.LOW, attempts=1, time_limit_s=1_800),
         Queue(name=RUNS, priority=Priority.LOW, attempts=2, time_limit_s=1_800, backoff_s=5, open_max=100),

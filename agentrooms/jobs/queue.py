@@ -244,7 +244,7 @@ class JobQueue:
         return self._revive(None, queue)
 
     def forget(self, user: str) -> int:
-        """Takes a user out: jobs and agents' histories go, runs stay as nobody's; returns how many jobs that concerned."""
+        """Takes a user out: all jobs go, runs stay as nobody's; returns how many jobs that concerned."""
 
         def work(connection: Connection) -> int:
             with connection.transaction():
@@ -252,7 +252,6 @@ class JobQueue:
                     "UPDATE jobs SET user_id = NULL WHERE user_id = %s AND queue = %s", [user, RUNS]
                 )
                 gone = connection.execute("DELETE FROM jobs WHERE user_id = %s", [user])
-                connection.execute("DELETE FROM agent_history WHERE user_id = %s", [user])
                 return kept.rowcount + gone.rowcount
 
         return self._connections.repeat(work)
